@@ -109,7 +109,7 @@ def test_a_command_works_on_what_the_address_names(arguments: str, expected: lis
 @pytest.mark.parametrize(
     ("arguments", "listed"),
     [
-        ("status grid", ["0002", "0003"]),
+        ("status grid", ["0003"]),
         ("status grid/best", ["0000"]),
         ("status grid 3 0", ["0000", "0003"]),
         ("status 18808_0", ["0000", "0001"]),

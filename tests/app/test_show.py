@@ -204,7 +204,7 @@ def test_without_an_answer_of_the_scheduler_the_page_says_so(sweep: SweepDir, qu
     trained(sweep, 0, 3)
     queue.error = "slurm_load_jobs error"
     text = text_of("s/0")
-    assert text.startswith("trial 0 of s: submitted, epoch 3 of 8\n")  # as `status` says
+    assert text.startswith("trial 0 of s: running, epoch 3 of 8\n")  # as `status` says
     assert text.count("the queue does not answer: slurm_load_jobs error\n") == 1
 
 

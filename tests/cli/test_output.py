@@ -22,15 +22,15 @@ from unetsweep.app.events import (
 )
 from unetsweep.app.repair import Repair
 from unetsweep.app.start import SubmitResult, SweepState
-from unetsweep.app.watch import FailedTrials, WatchProgress
 from unetsweep.cli import exit_hook, main, periodic, reconciler_job, repair
 from unetsweep.cli.echo import echo_log
-from unetsweep.cli.output import format_end, format_progress, format_some, print_event, print_started, print_warning
+from unetsweep.cli.output import print_event, print_started, print_warning
 from unetsweep.contract import Result
 from unetsweep.core.actions import Element as Part
 from unetsweep.core.actions import MarkLost, Submit
 from unetsweep.core.causes import Cause
 from unetsweep.core.estimate import Estimate
+from unetsweep.core.live_text import format_some
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import DataError
 from unetsweep.store.sweep_dir import SweepDir
@@ -43,30 +43,6 @@ from unetsweep.texts import printable_log
 )
 def test_a_long_list_is_shortened(items: range, separator: str, text: str):
     assert format_some(items, separator) == text
-
-
-def test_progress_names_the_three_most_frequent_reasons():
-    waiting = (("just submitted", 4), ("all 2 slots are in use", 3), ("held by you", 2), ("another", 1))
-    assert format_progress(WatchProgress(3, 2, waiting)) == (
-        "3 ended, 2 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you)"
-    )
-
-
-def test_progress_says_how_many_trials_failed_and_in_one_word_that_the_sweep_is_paused():
-    failures = (FailedTrials("no x", (0, 2)), FailedTrials("no y", (1,)))
-    progress = WatchProgress(3, 0, (("paused: all failed: no x", 5),), failures, "all failed: no x")
-    assert format_progress(progress) == "3 ended (3 failed), 0 running, 5 waiting (paused)"
-    assert format_end("s", progress) == ["1 trial failed (1): no y", "the sweep s is paused: all failed: no x"]
-
-
-def test_the_end_of_a_view_names_each_reason_once_and_nothing_if_no_trial_failed():
-    failures = (FailedTrials("no x", tuple(range(9))), FailedTrials("no y", (9,)))
-    assert format_end("s", WatchProgress(10, 0, (), failures)) == [
-        "9 trials failed (0, 1, 2, 3, 4, 5, 6, 7 …): no x",
-        "1 trial failed (9): no y",
-        "fix the cause, then run: unetsweep retry s --failed",
-    ]
-    assert format_end("s", WatchProgress(10, 0, ())) == []
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,19 @@ def test_a_sweep_draws_the_sample_only_if_it_trains_on_it_and_has_a_baseline_of_
     found = steps(clone, "sweep", "SWEEP=other.yaml")
     assert ("data sample data/sample" in found) == draws
     assert found.endswith("report other.yaml\n.venv/bin/unetsweep data baseline other.yaml\n")
+
+
+@pytest.mark.parametrize("failing", ["submit", "none"])
+def test_a_sweep_that_did_not_end_well_prints_no_table_and_fails(clone: Path, failing: str) -> None:
+    program = clone / ".venv/bin/unetsweep"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$1"\ntest "$1" != {failing}\n')
+    program.chmod(0o755)
+    for name in (".ready", ".runtime"):
+        (clone / ".venv" / name).touch()
+    (clone / "other.yaml").write_text("data: {root: data/retina}\nspace: {}\n")
+    done = subprocess.run(
+        ["make", "sweep", "SWEEP=other.yaml", "--silent"], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == (["submit"] if failing == "submit" else ["submit", "report", "data"])
+    assert (done.returncode != 0) == (failing == "submit")

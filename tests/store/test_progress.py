@@ -141,3 +141,13 @@ def test_a_number_that_no_training_reports_is_left_out(tmp_path: Path, line: str
     (tmp_path / "progress-1-0.jsonl").write_text(f"{line}\n")
     found = read_progress(tmp_path, ["progress-1-0.jsonl"]).points
     assert [(point.epoch, point.seconds) for point in found] == points
+
+
+@pytest.mark.parametrize(
+    "broken", [b"", b"{", b"}", b'{"epoch": 2', b"{}]}", b'{"a":[{}', b"\xff{}", b"[1]", b"7", b"{},{}"]
+)
+def test_a_line_that_is_broken_does_not_change_what_the_others_mean(tmp_path: Path, broken: bytes) -> None:
+    lines = [b'{"epoch": 1, "val_iou": 0.5}', broken, b'{"epoch": 3, "val_iou": 1e999}']
+    (tmp_path / "progress-1-0.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    points = read_progress(tmp_path, {"progress-1-0.jsonl"}).points
+    assert [(point.epoch, dict(point.values)) for point in points] == [(1, {"val_iou": 0.5}), (3, {})]

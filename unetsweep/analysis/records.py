@@ -36,9 +36,12 @@ MAX_RUNS_READ = 10
 """How many runs are read to find out whether their progress has the metric. Nearly all programs report alike."""
 
 
-def read_sweep_record(sweep_dir: Path) -> SweepRecord:
-    """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one."""
-    record, inner = _read(sweep_dir), sweep_dir / paths.CONFIRM
+def read_sweep_record(sweep_dir: Path, runs: Mapping[int, Run] = {}) -> SweepRecord:
+    """Everything that a report shows of a sweep, with the confirmation of its leaders, if there is one.
+
+    `runs`: those that the caller has read already, by their numbers; they are not read a second time.
+    """
+    record, inner = _read(sweep_dir, runs=runs), sweep_dir / paths.CONFIRM
     if not (inner / paths.SPEC).is_file():
         return record
     try:
@@ -54,12 +57,12 @@ def read_trials(sweep_dir: Path, numbers: Collection[int]) -> SweepRecord:
     return _read(sweep_dir, numbers)
 
 
-def _read(sweep_dir: Path, numbers: Collection[int] | None = None) -> SweepRecord:
-    """A sweep without its confirmation. `numbers`: only these trials; None: all."""
+def _read(sweep_dir: Path, numbers: Collection[int] | None = None, runs: Mapping[int, Run] = {}) -> SweepRecord:
+    """A sweep without its confirmation. `numbers`: only these trials; None: all. `runs`: those read already."""
     directory = SweepDir(sweep_dir)
     spec = directory.spec()
     trials = tuple(
-        _record(directory, number, folder, spec.metric)
+        read_trial_record(directory, number, folder, spec.metric, runs)
         for number, folder in observation.trial_folders(sweep_dir)
         if numbers is None or number in numbers
     )
@@ -127,7 +130,10 @@ def _images(directory: SweepDir) -> tuple[Mapping[str, str], Mapping[str, str] |
     return (data.leak, data.val_groups, None) if data is not None else ({}, None, None)
 
 
-def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> TrialRecord:
+def read_trial_record(
+    directory: SweepDir, number: int, folder: Path, metric: Metric, runs: Mapping[int, Run] = {}
+) -> TrialRecord:
+    """One trial of a sweep with this metric. `runs`: those that are read already, by their numbers."""
     trial = read_stored_trial(number, folder)
     run_dir = f"{directory.root}/{paths.run_dir(trial.run)}"
     result, unread = (trial.result, None) if trial.result is not None else _result(trial, folder, run_dir)
@@ -142,9 +148,9 @@ def _record(directory: SweepDir, number: int, folder: Path, metric: Metric) -> T
         if refused is not None:
             state, reason = "failed", refused.message
     else:
-        run = read_run(directory.root, trial.run)
+        run = runs.get(trial.run) or read_run(directory.root, trial.run)
         unreadable = run.unreadable
-        state, reason, job_id = _open_state(run, trial.epochs, trial.cancelled)
+        state, reason, job_id = open_state(run, trial.epochs, trial.cancelled)
         if not run.attempts and not reason and were_deleted(directory.root, trial.run):
             reason = f"{run_dir}: its attempts were deleted; the next reconciliation restores them"
     return TrialRecord(
@@ -176,7 +182,7 @@ def _result(trial: StoredTrial, folder: Path, run_dir: str) -> tuple[Result | No
     return result, None
 
 
-def _open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
+def open_state(run: Run, epochs: int, cancelled: bool) -> tuple[str, str, str | None]:
     """State, reason and job of a trial without a result."""
     last = run.last
     job_id = (last.claimed_by or last.job_id) if last else None

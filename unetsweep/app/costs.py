@@ -11,22 +11,23 @@ from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.app.executors import Executor, executor_of
 from unetsweep.core import cost as core
 from unetsweep.core.cost import Cost, RunTimeline
+from unetsweep.core.observation import Run
 from unetsweep.core.spec import SweepSpec
 from unetsweep.store.sweep_dir import SweepDir
-from unetsweep.store.timelines import read_timeline
+from unetsweep.store.timelines import read_timeline, timeline_of_open
 
-Run = TypeVar("Run")
+RunId = TypeVar("RunId")
 """What identifies a run: its number or its folder."""
 
 
-def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
-    """The record with the cost of the sweep and of each trial."""
+def with_costs(record: SweepRecord, directory: SweepDir, runs: Mapping[int, Run] = {}) -> SweepRecord:
+    """The record with the cost of the sweep and of each trial. `runs`: those read already, by their numbers."""
     executor, now = executor_of(directory), time.time()
     trials_of: dict[str, list[TrialRecord]] = defaultdict(list)
     for trial in record.trials:
         trials_of[trial.run_dir].append(trial)
     timelines = {
-        run: read_timeline(Path(run), is_open=any(trial.result is None for trial in trials))
+        run: read_run_timeline(Path(run), runs, is_open=any(trial.result is None for trial in trials))
         for run, trials in trials_of.items()
     }
     known = {run: timeline for run, timeline in timelines.items() if timeline is not None}
@@ -44,7 +45,15 @@ def with_costs(record: SweepRecord, directory: SweepDir) -> SweepRecord:
     return replace(record, trials=trials, cost=whole)
 
 
-def run_costs(spec: SweepSpec, timelines: Mapping[Run, RunTimeline], executor: Executor, now: float) -> dict[Run, Cost]:
+def read_run_timeline(folder: Path, runs: Mapping[int, Run], *, is_open: bool) -> RunTimeline | None:
+    """The timeline of a run; None: one of its files is unreadable. It is read only if `runs` does not say enough."""
+    run = runs.get(int(folder.name)) if is_open else None
+    return (None if run is None else timeline_of_open(run)) or read_timeline(folder, is_open=is_open)
+
+
+def run_costs(
+    spec: SweepSpec, timelines: Mapping[RunId, RunTimeline], executor: Executor, now: float
+) -> dict[RunId, Cost]:
     """What each run has cost until `now` (seconds since 1970), by accounting where there is any."""
     by_job = core.accounts_by_job(executor.accounts(_job_ids(timelines.values())), timelines.values())
     resources = core.training_resources(spec, allocates_cpus=executor.allocates_cpus)

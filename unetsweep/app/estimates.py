@@ -38,8 +38,13 @@ def estimate_limited(
     trials = directory.trials() if directory.exists() else []
     samples = list(measure_finished_runs(directory.root, trials))
     resources = training_resources(spec, allocates_cpus=executor.allocates_cpus)
-    one = [_new_training(spec, NewTrial(0, None, None))]
-    return estimate(samples, _trainings(spec, trials, observation, ()), resources), estimate(samples, one, resources)
+    rest = _trainings(spec, trials, observation, ())
+    return estimate(samples, rest, resources), estimate(samples, [new_training(spec)], resources)
+
+
+def new_training(spec: SweepSpec) -> OpenTraining:
+    """One training that is not proposed yet."""
+    return _new_training(spec, NewTrial(0, None, None))
 
 
 def _trainings(

@@ -10,9 +10,9 @@ from typing import Any
 from unetsweep.analysis.records import read_trials
 from unetsweep.analysis.rows import SweepRecord, TrialRecord
 from unetsweep.app.log_files import log_of
-from unetsweep.app.status import plan_now, trial_statuses
 from unetsweep.app.sweeps import check_access, context_of
 from unetsweep.app.trial_commands import fitting_commands
+from unetsweep.app.trial_states import plan_now, trial_statuses
 from unetsweep.core import paths
 from unetsweep.core.attempt_summary import AttemptSummary, summarise_attempt
 from unetsweep.core.cost import RunTimeline, Start
@@ -210,8 +210,8 @@ def _live(directory: SweepDir, trial: TrialRecord) -> tuple[TrialRecord, tuple[s
         observation = observe(context)
     except UnetsweepError as error:
         return trial, (f"the state is that of its files: {str(error).splitlines()[0]}",)
-    (found,) = trial_statuses([trial], plan_now(context, observation))
     why = observation.scheduler_error
+    (found,) = trial_statuses([trial], plan_now(context, observation), answered=why is None)
     warnings = [f"the queue does not answer: {why}"] if why is not None and why not in found.reason else []
     return replace(trial, state=found.state, reason=found.reason, job_id=found.job_id), tuple(warnings)
 

@@ -1,41 +1,29 @@
 """`status`: the state of every trial, and why. It changes nothing."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from unetsweep.analysis.records import pruner_problem, read_sweep_record
-from unetsweep.analysis.rows import TrialRecord
 from unetsweep.app.costs import cost_as_json, with_costs
 from unetsweep.app.executors import executor_of
+from unetsweep.app.live import Observed, held_seconds, live_sweep
 from unetsweep.app.spending import LimitStatus, limit_status
 from unetsweep.app.sweeps import context_of
+from unetsweep.app.trial_states import TrialStatus, plan_now, trial_statuses
 from unetsweep.core import paths
-from unetsweep.core.actions import Action, Submit, Wait
+from unetsweep.core.actions import Action
 from unetsweep.core.cost import Cost
+from unetsweep.core.live import LiveSweep, LiveTrial
 from unetsweep.core.missing_points import describe_wanted, trials_wanted
 from unetsweep.core.observation import Observation
-from unetsweep.core.plan import Plan, plan
+from unetsweep.core.plan import Plan
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
-from unetsweep.errors import SchedulerError
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
-from unetsweep.reconcile.loop import plan_within_limits
 from unetsweep.store.lease import Lease
 from unetsweep.store.sweep_dir import SweepDir
-
-
-@dataclass(frozen=True, slots=True)
-class TrialStatus:
-    """One trial, as its files and the scheduler show it."""
-
-    number: int
-    state: str
-    """A word of `analysis.rows.STATES`."""
-    job_id: str | None
-    reason: str
-    cost: Cost | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +52,8 @@ class SweepStatus:
     trials: tuple[TrialStatus, ...]
     actions: tuple[Action, ...]
     """What a submit would do now."""
+    live: LiveSweep
+    """Its progress, as `watch` shows it."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -72,6 +62,8 @@ class SweepStatus:
 
     def as_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
+        live, best = self.live, self.live.best
+        open_trials = {trial.number: trial for trial in live.open_trials}
         return {
             "sweep": self.name,
             "executor": self.executor,
@@ -79,6 +71,10 @@ class SweepStatus:
             **({"repeats": self.repeats} if self.repeats > 1 else {}),
             "scheduler_error": self.scheduler_error,
             "counts": dict(self.counts),
+            "metric": live.metric,
+            "best": None if best is None else {"trial": best.number, "score": best.score},
+            "failures": [{"reason": each.reason, "trials": list(each.trials)} for each in live.failures],
+            "end": live.end.as_json(),
             "paused": self.paused,
             "next_reconciliation": {
                 "by": self.next_reconciliation.by.value,
@@ -95,21 +91,41 @@ class SweepStatus:
                     "job_id": trial.job_id,
                     "reason": trial.reason,
                     "cost": cost_as_json(trial.cost),
+                    **_progress_as_json(open_trials.get(trial.number)),
                 }
                 for trial in self.trials
             ],
         }
 
 
+def _progress_as_json(trial: LiveTrial | None) -> dict[str, Any]:
+    """The keys of an open trial. None: it has ended."""
+    if trial is None:
+        return {}
+    return {
+        "node": trial.node,
+        "epoch": trial.epoch,
+        "epochs": trial.epochs or None,
+        "score": trial.latest,
+        "best_score": trial.best,
+        "reported_at": None if trial.reported_at is None else trial.reported_at.isoformat(),
+        "starts_at": None if trial.starts_at is None else trial.starts_at.isoformat(),
+    }
+
+
 def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)
-    observation, decided = _observed(directory, context)
+    observation, decided = observe_and_plan(directory, context, plan_now)
     if (
         decided.next_reconciliation.by is ReconciledBy.NOBODY
     ):  # a reconciliation may have ended during the first observation
-        observation, decided = _observed(directory, context)
-    record = with_costs(read_sweep_record(directory.root), directory)
+        observation, decided = observe_and_plan(directory, context, plan_now)
+    record = with_costs(read_sweep_record(directory.root, observation.runs), directory, observation.runs)
+    open_numbers = {trial.number for trial in observation.trials}
+    ended = [trial for trial in record.trials if trial.number not in open_numbers]
+    observed = Observed(observation, decided, context.clock.now(), ended, held_seconds(ended))
+    answered = observation.scheduler_error is None
     return SweepStatus(
         name=directory.name,
         executor=directory.executor,
@@ -123,17 +139,20 @@ def status(directory: SweepDir) -> SweepStatus:
         uses_gpus=bool(context.spec.slurm.gpus),
         limit=limit_status(context.spec.study.limits, observation.spending, decided.limit),
         pruner_problem=pruner_problem(record),
-        trials=tuple(trial_statuses(record.trials, decided)),
+        trials=tuple(trial_statuses(record.trials, decided, answered=answered)),
         actions=decided.actions,
+        live=live_sweep(directory, context, observed),
     )
 
 
-def _observed(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
-    """The sweep, and what a submit would do now."""
+def observe_and_plan(
+    directory: SweepDir, context: SweepContext, decide: Callable[[SweepContext, Observation], Plan]
+) -> tuple[Observation, Plan]:
+    """The sweep, and what a submit would do now. One query to the scheduler, and those of `decide`."""
     observation = observe(context)
     if context.spending is not None:
         observation = replace(observation, spending=context.spending(observation, context.clock.now()))
-    decided = plan_now(context, observation)
+    decided = decide(context, observation)
     if _is_reconciled(directory, decided.next_reconciliation):
         decided = replace(decided, next_reconciliation=NextReconciliation(ReconciledBy.COMMAND))
     return observation, decided
@@ -145,38 +164,3 @@ def _is_reconciled(directory: SweepDir, found: NextReconciliation) -> bool:
         return False
     is_job = found.by is ReconciledBy.NOBODY and executor_of(directory).is_reconciling(directory.root)
     return is_job or Lease(directory.root / paths.LEASE).seems_held()
-
-
-def plan_now(context: SweepContext, observation: Observation) -> Plan:
-    """What a reconciliation would do now. If the scheduler's limits are not known, it is planned without them."""
-    capacity, now = context.capacity(), context.clock.now()
-    try:
-        return plan_within_limits(context, observation, capacity, now)
-    except SchedulerError:
-        return plan(context.spec, observation, capacity, now)
-
-
-def trial_statuses(records: Iterable[TrialRecord], decided: Plan) -> Iterable[TrialStatus]:
-    """Each trial as its files show it. The plan knows more of an open one, because the scheduler was asked for it."""
-    waits = {wait.trial: wait for wait in decided.waits} | _waits_for_submission(decided)
-    for record in records:
-        found = TrialStatus(record.number, record.state, record.job_id, record.reason, record.cost)
-        wait = waits.get(record.number)
-        yield found if wait is None or record.result is not None else _with_wait(found, wait)
-
-
-def _waits_for_submission(decided: Plan) -> dict[int, Wait]:
-    submits = [action for action in decided.actions if isinstance(action, Submit)]
-    what = "the next reconciliation" if decided.next_reconciliation.is_certain else "`unetsweep submit`"
-    return {
-        trial: Wait(trial, f"{what} submits it: {action.reason}")
-        for action in submits
-        for element in action.elements
-        for trial, _ in element.trials
-    }
-
-
-def _with_wait(trial: TrialStatus, wait: Wait) -> TrialStatus:
-    state = "running" if wait.running else ("submitted" if wait.job_id else "waiting")
-    reason = trial.reason if wait.running and trial.reason else wait.reason
-    return replace(trial, state=state, job_id=wait.job_id or trial.job_id, reason=reason)

@@ -1,74 +1,100 @@
-"""Reconcile a sweep until it has ended: `submit --watch`."""
+"""`watch` and `submit --watch`: what is known of a sweep, again and again until it is over.
+
+Rule 1: `watch` changes nothing. Only `submit --watch` reconciles.
+Rule 2: the scheduler is asked once in each round, and the rounds are `Timeouts.watch` apart.
+"""
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
 
+from unetsweep.app.live import SweepReader, live_sweep
 from unetsweep.app.reconcile import reconcile_sweep
+from unetsweep.app.status import observe_and_plan
 from unetsweep.app.sweeps import context_of
-from unetsweep.core.failures import FailedTrials as FailedTrials
-from unetsweep.core.failures import by_reason
-from unetsweep.reconcile.loop import Reconciliation
+from unetsweep.core.live import LiveSweep, with_last_answer
+from unetsweep.core.missing_points import trials_wanted
+from unetsweep.core.observation import Observation
+from unetsweep.core.plan import Plan, plan
+from unetsweep.core.reconciler_job import ReconciledBy
+from unetsweep.core.spending import Spending
+from unetsweep.reconcile.context import SweepContext
 from unetsweep.store.sweep_dir import SweepDir
 
-
-@dataclass(frozen=True, slots=True)
-class WatchProgress:
-    """How many trials have ended, run and wait."""
-
-    ended: int
-    running: int
-    waiting: tuple[tuple[str, int], ...]
-    """Reason and number of trials, the most frequent reason first."""
-    failures: tuple[FailedTrials, ...] = ()
-    """Those of the ended trials that failed, by their reasons."""
-    paused: str | None = None
-    """Why the sweep is paused, if nothing of it runs any more: only a person can continue it. None: it is not."""
-    limit: str | None = None
-    """Why no more trials are proposed, although the sweep asks for more; None: its limit does not prevent it."""
-
-    @property
-    def failed(self) -> int:
-        """How many trials failed."""
-        return sum(len(each.trials) for each in self.failures)
+Wait = Callable[[float], object]
+"""Waits for so many seconds."""
 
 
-def watch(directory: SweepDir) -> Iterator[WatchProgress]:
-    """Reconcile again and again until every trial has ended or the sweep is paused, and yield the progress each time.
+def watch(directory: SweepDir, *, reconciles: bool, wait: Wait = time.sleep) -> Iterator[LiveSweep]:
+    """Yield what is known of the sweep, until every trial has ended, the sweep is paused, or nothing continues it.
 
-    A paused sweep is watched until its last job has ended.
+    `reconciles`: reconcile the sweep in each round. A paused sweep is watched until its last job has ended.
     """
-    context = context_of(directory, repeats=True)
-    failures: tuple[FailedTrials, ...] = ()
-    known_ends = 0
+    context = context_of(directory, repeats=reconciles)
+    if not reconciles:
+        context = _with_rare_accounts(context)
+    observe = _reconciled if reconciles else _observed
+    reader, last, was_over = SweepReader(directory, context.spec), None, False
+
+    def known(*, with_costs: bool = True) -> LiveSweep:
+        observed = reader.read(observation, decided, context.clock.now(), with_costs=with_costs)
+        return with_last_answer(live_sweep(directory, context, observed), last)
+
     while True:
-        reconciliation = reconcile_sweep(directory.root, context)
-        if reconciliation is not None:
-            ended = reconciliation.observation.ended
-            if ended != known_ends:  # every result is read, so not more often than needed
-                failures, known_ends = _failures(directory), ended
-            progress = _progress(reconciliation, failures)
-            yield progress
-            # the plan may still propose, but the space has no more points
-            if not reconciliation.observation.trials or progress.paused is not None:
-                return
-        time.sleep(context.timeouts.watch.total_seconds())
+        observation, decided = observe(directory, context)
+        if last is None:
+            yield known(with_costs=False)  # at once: reading what hundreds of runs have used takes some time
+        is_over = _is_over(observation, decided)
+        # another process may be about to continue the sweep; then it is not over in the next round
+        is_certain = reconciles or was_over or decided.paused is not None or _has_all(context, observation, decided)
+        last = replace(known(), is_over=is_over and is_certain)
+        yield last
+        if last.is_over:
+            return
+        was_over = is_over
+        wait(context.timeouts.watch.total_seconds())
 
 
-def _progress(reconciliation: Reconciliation, failures: Sequence[FailedTrials]) -> WatchProgress:
-    plan = reconciliation.plan
-    reasons = Counter(wait.reason for wait in plan.waits if not wait.running)
-    running = sum(wait.running for wait in plan.waits)
-    paused = plan.paused if plan.active == 0 and reconciliation.observation.trials else None
-    return WatchProgress(
-        reconciliation.observation.ended, running, tuple(reasons.most_common()), tuple(failures), paused, plan.limit
-    )
+def _reconciled(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
+    """The sweep after a reconciliation. While another process makes one, it is only observed."""
+    done = reconcile_sweep(directory.root, context)
+    return (done.observation, done.plan) if done is not None else _observed(directory, context)
 
 
-def _failures(directory: SweepDir) -> tuple[FailedTrials, ...]:
-    """The failed trials by their reasons."""
-    results = ((trial.number, trial.result) for trial in directory.trials())
-    return by_reason(
-        (number, result.message or "") for number, result in results if result is not None and result.state == "failed"
-    )
+def _observed(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
+    return observe_and_plan(directory, context, _plan)
+
+
+def _with_rare_accounts(context: SweepContext) -> SweepContext:
+    """The context, with what the sweep has used of its limit read only after a trial has ended: it may take a query."""
+    spending, known = context.spending, dict[int, Spending]()
+    if spending is None:
+        return context
+
+    def read(observation: Observation, now: datetime) -> Spending:
+        if observation.ended not in known:
+            known.clear()
+            known[observation.ended] = spending(observation, now)
+        return known[observation.ended]
+
+    return replace(context, spending=read)
+
+
+def _plan(context: SweepContext, observation: Observation) -> Plan:
+    """The plan without the limits of the scheduler: asking for them takes queries, and nothing is submitted here."""
+    return plan(context.spec, observation, context.capacity(), context.clock.now())
+
+
+def _is_over(observation: Observation, decided: Plan) -> bool:
+    """Whether nothing changes any more unless a person does something, as far as this observation shows."""
+    if not observation.trials:  # the plan may still propose, but then the space has no more points
+        return True
+    is_abandoned = decided.next_reconciliation.by is ReconciledBy.NOBODY
+    return not decided.active and (decided.paused is not None or is_abandoned)
+
+
+def _has_all(context: SweepContext, observation: Observation, decided: Plan) -> bool:
+    """Whether every trial that the sweep asks for has ended, or no more are proposed."""
+    is_complete = observation.ended >= trials_wanted(context.spec) or observation.cancelled or decided.limit is not None
+    return not observation.trials and is_complete

@@ -8,7 +8,8 @@ from unetsweep.app.addresses import select_all
 from unetsweep.app.cancel import cancel
 from unetsweep.app.sweeps import check_access
 from unetsweep.cli.echo import echo
-from unetsweep.cli.output import ADDRESSES, format_some, print_event, print_notes, results_option
+from unetsweep.cli.output import ADDRESSES, print_event, print_notes, results_option
+from unetsweep.core.live_text import format_some
 from unetsweep.errors import StateError, UnetsweepError, joined
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted

@@ -9,7 +9,8 @@ from unetsweep.app.addresses import named
 from unetsweep.app.confirm import ConfirmationPlan, check_confirmation, confirm, plan_confirmation
 from unetsweep.app.sweeps import resolve
 from unetsweep.cli.echo import echo
-from unetsweep.cli.output import format_some, print_event, print_started, results_option, warn
+from unetsweep.cli.output import print_event, print_started, results_option, warn
+from unetsweep.core.live_text import format_some
 from unetsweep.limits import MAX_VALUES
 from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted

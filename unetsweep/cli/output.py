@@ -24,19 +24,15 @@ from unetsweep.app.events import (
     WorkLeft,
 )
 from unetsweep.app.start import SubmitResult
-from unetsweep.app.watch import WatchProgress
-from unetsweep.app.watch import watch as watch_sweep
 from unetsweep.cli.echo import echo
+from unetsweep.cli.watching import watch_sweep
 from unetsweep.core import paths
 from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe
 from unetsweep.core.estimate import format_estimate
+from unetsweep.core.live_text import FEW, format_some
 from unetsweep.errors import LimitError
-from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.texts import counted
-
-FEW = 8
-"""A list with more elements than this is shortened: it would fill several lines."""
 
 results_option = click.option(
     "--results",
@@ -69,11 +65,6 @@ def print_notes(selections: Iterable[Selection]) -> None:
 def warn(message: str) -> None:
     """Print a warning to stderr."""
     echo(f"warning: {message}", err=True)
-
-
-def format_some(items: Sequence[object], separator: str = ", ") -> str:
-    """The first few items on one line: `0, 1, 2, 3, 4, 5, 6, 7 …`."""
-    return separator.join(map(str, items[:FEW])) + (" …" if len(items) > FEW else "")
 
 
 def print_event(event: Event) -> None:
@@ -165,7 +156,7 @@ def _print_reopened(event: TrialsReopened) -> None:
 def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
     """Print the state of a sweep after `start_or_resume`. Then watch it, or name the commands that come next.
 
-    Return False if it was watched, and a trial failed or the sweep is paused.
+    Return False if it was watched, and something went wrong (`watch_sweep`).
     """
     state, name = started.state, started.directory.name
     if state is not None:
@@ -176,7 +167,7 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
         if state.limit is not None and not watch:
             echo(state.limit)
     if watch:
-        return _print_progress(started.directory)
+        return watch_sweep(started.directory, reconciles=True)
     if state is not None and state.why_not_queued is not None:
         raise LimitError(
             f"{state.why_not_queued}: no job of {name} is in the queue, so nothing tries again by itself. When others "
@@ -192,52 +183,6 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
 
 def _submit(root: Path) -> str:
     return f"unetsweep submit {shlex.quote(str(root / paths.SPEC))}"
-
-
-def _print_progress(directory: SweepDir) -> bool:
-    """Watch a sweep until it has ended or is paused, and print its progress when it changes. Ctrl-C ends only this
-    view. Return whether it ended without a failure."""
-    printed, progress = "", WatchProgress(0, 0, ())
-    try:
-        for progress in watch_sweep(directory):
-            line = format_progress(progress)
-            if line != printed:
-                echo(line)
-                printed = line
-    except KeyboardInterrupt:
-        echo(
-            "",
-            f"the trainings continue; see them with: unetsweep status {directory.name} "
-            f"(or submit … --watch again); end them with: unetsweep cancel {directory.name}",
-        )
-        return True
-    echo(*format_end(directory.name, progress), err=True)
-    return not progress.failures and progress.paused is None
-
-
-def format_progress(progress: WatchProgress) -> str:
-    """One line: `3 ended (1 failed), 2 running, 1 waiting (all 2 slots are in use)`."""
-    failed = f" ({progress.failed} failed)" if progress.failed else ""
-    parts = [f"{progress.ended} ended{failed}", f"{progress.running} running"]
-    # why a sweep is paused is long, and is printed at the end
-    reasons = [("paused" if reason.startswith("paused: ") else reason, n) for reason, n in progress.waiting[:3]]
-    parts += [f"{count} waiting ({reason})" for reason, count in reasons]
-    return ", ".join(parts)
-
-
-def format_end(sweep: str, progress: WatchProgress) -> list[str]:
-    """What a user should know at the end: which trials failed, each reason once, that a limit is reached, and why the
-    sweep is paused; empty: nothing."""
-    lines = []
-    for each in progress.failures:
-        if each.reason in (progress.paused or ""):
-            continue
-        lines.append(f"{counted(len(each.trials), 'trial')} failed ({format_some(each.trials)}): {each.reason}")
-    if progress.paused is not None:
-        lines.append(f"the sweep {sweep} is paused: {progress.paused}")
-    elif lines:
-        lines.append(f"fix the cause, then run: unetsweep retry {sweep} --failed")
-    return [*lines, *([progress.limit] if progress.limit is not None else [])]
 
 
 def _format_jobs(job_ids: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +13,7 @@ from unetsweep.app.addresses import select_trial
 from unetsweep.app.show import AttemptDetails, TrialDetails, show
 from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_notes, results_option
+from unetsweep.cli.terminal import shows_blocks
 from unetsweep.report.columns import value_text
 from unetsweep.report.terminal_curve import WIDTH, terminal_curve
 from unetsweep.report.trial_texts import parameter_name
@@ -112,7 +112,7 @@ def _time(at: datetime) -> str:
 
 
 def _curve(found: TrialDetails) -> Iterator[str]:
-    lines = terminal_curve(found.curve, width=min(WIDTH, _width() - _BESIDE), unicode=_shows_blocks())
+    lines = terminal_curve(found.curve, width=min(WIDTH, _width() - _BESIDE), unicode=shows_blocks())
     if lines:
         yield ""
         yield f"{found.metric} by epoch"
@@ -134,12 +134,3 @@ def _files(found: TrialDetails) -> Iterator[str]:
 
 def _width() -> int:
     return max(40, shutil.get_terminal_size().columns)
-
-
-def _shows_blocks() -> bool:
-    """Whether the output can show the blocks of a curve."""
-    try:
-        "█│".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

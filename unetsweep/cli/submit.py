@@ -37,8 +37,8 @@ from unetsweep.texts import counted
 @click.option(
     "--watch",
     is_flag=True,
-    help="Show progress until the sweep has ended or is paused. Exit status 1 if it is paused or a trial failed. "
-    "Ctrl-C ends only this view.",
+    help="Show progress, as `unetsweep watch` does, until the sweep has ended or is paused. Exit status 1 if it is "
+    "paused, a trial failed or none is complete. Ctrl-C ends only this view.",
 )
 @click.option(
     "--executor",

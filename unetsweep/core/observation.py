@@ -5,58 +5,16 @@ Rule 1: nothing here decides. None means "not known" or "does not exist"; each f
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import Enum
+from datetime import datetime
 from statistics import median
 
 from unetsweep.core.causes import Cause
 from unetsweep.core.failures import Failure as Failure
 from unetsweep.core.failures import ResultProblem
+from unetsweep.core.jobs import Job as Job
+from unetsweep.core.jobs import JobState as JobState
 from unetsweep.core.spending import Spending
-
-
-class JobState(Enum):
-    """The states of a job that decisions distinguish; a scheduler has many more."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    ENDED = "ended"
-    CANCELLED = "cancelled"
-    """A user or an administrator ended it, or we did."""
-    NODE_FAILED = "node failed"
-    """The cluster lost it: its node failed or did not boot, or the job was preempted."""
-    UNRECOGNISED = "unrecognised"
-    """A state that we do not know. It counts as alive, so that nothing runs twice."""
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the job may still write into its run, now or later."""
-        return self is JobState.QUEUED or self is JobState.RUNNING or self is JobState.UNRECOGNISED
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One job (or one element of an array) as the scheduler lists it."""
-
-    job_id: str
-    """`18808`, or `18808_3` in an array. For a local job: a number that unetsweep counts."""
-    token: str
-    """Identifies the submission; it is part of the job's name."""
-    index: int
-    """Its index in the array; 0 for a plain job."""
-    state: JobState
-    raw_state: str
-    """The state as the scheduler writes it: `PENDING`, `CANCELLED`."""
-    reason: str = ""
-    """Why it waits or ended, as the scheduler writes it: `Resources`, `QOSMaxJobsPerUserLimit`; empty: not known."""
-    ended_at: datetime | None = None
-    """When it ended; None: it has not, or the scheduler does not say."""
-    node: str | None = None
-    """Where it runs or ran; None: not known."""
-    suspended_for: timedelta = timedelta(0)
-    """How long its current start has been suspended in total, as far as that is known."""
-    is_unlisted: bool = False
-    """The queue no longer lists it; it is known from accounting or from its log."""
+from unetsweep.trial_config import ParameterValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +61,8 @@ class Attempt:
     """Job id in its newest claim; None: no process of it has started yet."""
     claimed_at: datetime | None = None
     """Time of that claim; None: there is none, or it has no time."""
+    restart: int = 0
+    """How often its job had been requeued before that claim."""
     began: bool = False
     """The queue does not list it, but its log shows that its job started at least once."""
     node: str | None = None
@@ -233,6 +193,8 @@ class Trial:
     """Its global batch; 0: not known."""
     config_id: str = ""
     """Digest of its config; empty: not known."""
+    params: Mapping[str, ParameterValue] | None = field(default=None, compare=False)
+    """What the sweep varies, by path; None: not known. No decision depends on it."""
     cancelled_at: datetime | None = None
     """When the user cancelled it; None: never, or not known."""
     unreadable: str | None = None

@@ -145,6 +145,7 @@ def _attempt(
         job_id=job.job_id if job is not None else None,
         claimed_by=claimed.job_id if claimed is not None else None,
         claimed_at=claimed.at if claimed is not None else None,
+        restart=restart,
         node=next((node for node in nodes if node), None),
         lost=lost.reason if lost is not None else None,
         cause=_cause(lost),

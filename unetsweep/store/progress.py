@@ -105,7 +105,7 @@ def _read_file(folder: Path, claim: tuple[int, int], name: str) -> _File:
 @functools.lru_cache(maxsize=4096)
 def _read(path: Path, size: int, changed: int) -> tuple[tuple[EpochReport, ...], bool]:
     """The epochs in a file, and whether its last line reports one."""
-    points = [_point(line, path) for line in read_bytes(path).splitlines()]
+    points = [_point(raw, path) for raw in _objects(read_bytes(path).splitlines())]
     return tuple(point for point in points if point is not None), not points or points[-1] is not None
 
 
@@ -133,11 +133,26 @@ def _with_times(points: Sequence[EpochReport], begun: float | None, changed: flo
     return tuple(found)
 
 
-def _point(line: bytes, path: Path) -> EpochReport | None:
+def _objects(lines: Sequence[bytes]) -> Sequence[object]:
+    """The content of each line; None: it is not readable. The numbers that count are checked afterwards.
+
+    All lines are parsed at once if that is possible: it takes half of the time, and a view reads a thousand files.
+    """
+    if all(line[:1] == b"{" and line[-1:] == b"}" for line in lines):
+        found = _object(b"[" + b",".join(lines) + b"]")
+        if isinstance(found, list) and len(found) == len(lines):
+            return found
+    return [_object(line) for line in lines]
+
+
+def _object(text: bytes) -> object:
     try:
-        raw = parse_json(line, lenient=True)
+        return parse_json(text, lenient=True, quick=True)
     except ValueError:
         return None
+
+
+def _point(raw: object, path: Path) -> EpochReport | None:
     if not isinstance(raw, dict) or type(raw.get("epoch")) is not int or not 0 <= raw["epoch"] <= MAX_EPOCH:
         return None
     if raw.get("schema", SCHEMA) != SCHEMA:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unetsweep.core import paths
 from unetsweep.core.cost import JobKey, RunTimeline, Start
+from unetsweep.core.observation import Run
 from unetsweep.errors import StateError
 from unetsweep.record_files import read_record
 from unetsweep.records import AttemptFile, ClaimFile, ExitFile
@@ -24,6 +25,22 @@ def read_timeline(folder: Path, *, is_open: bool) -> RunTimeline | None:
         return _read(folder, is_open)
     except (StateError, OSError):
         return None
+
+
+def timeline_of_open(run: Run) -> RunTimeline | None:
+    """The timeline of a run with an open trial, by what is read of it already; None: its files must be read.
+
+    That is enough for a run whose only job has not ended and was never requeued, as of most runs that are open.
+    """
+    last = run.last
+    if last is None or len(run.attempts) > 1 or run.unreadable is not None:
+        return None
+    if last.restart or last.ending is not None or last.lost is not None or run.published_states:
+        return None
+    jobs = {(last.token, job_id) for job_id in (last.job_id, last.claimed_by) if job_id is not None}
+    goal = max(last.milestones, default=0)
+    starts = () if last.claimed_at is None else (Start(last.number, last.claimed_at.timestamp(), goal=goal),)
+    return RunTimeline({last.number: jobs}, starts, is_open=True)
 
 
 def _read(folder: Path, is_open: bool) -> RunTimeline:

@@ -163,7 +163,8 @@ def read_open_trial(number: int, folder: Path, *, cancelled: bool) -> Trial:
         run, epochs = _find_attempted(root, number)
         return Trial(number, run, epochs, cancelled, unreadable=with_repair_advice(error, root))
     cancelled_at = _cancelled_at(folder) if cancelled else None
-    return Trial(number, trial.run, trial.epochs, cancelled, trial.batch_size, trial.config_id, cancelled_at)
+    known = (trial.batch_size, trial.config_id, trial.params)
+    return Trial(number, trial.run, trial.epochs, cancelled, *known, cancelled_at)
 
 
 def _cancelled_at(folder: Path) -> datetime | None:

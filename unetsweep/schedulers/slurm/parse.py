@@ -103,6 +103,7 @@ def _job(row: re.Match[str], token: str, now: datetime | None) -> Job:
         ended_at=None if state.is_live else _time(row["end"]),
         node=row["node"].strip() or None,
         suspended_for=_suspended_for(row, now) if state is JobState.RUNNING else timedelta(0),
+        starts_at=_time(row["start"]) if state is JobState.QUEUED else None,
     )
 
 
