@@ -16,6 +16,7 @@ from benchmarks import (
     many_parameters,
     packing,
     pruned_search,
+    report_page,
     report_ratio,
     results_page,
     shared_epochs,
@@ -28,6 +29,7 @@ from benchmarks import (
 BENCHMARKS = (
     help_ratio,
     report_ratio,
+    report_page,
     many_parameters,
     data_check,
     live_view,

@@ -1,12 +1,12 @@
 """Make the pictures of the documentation from one sweep: its live view, its report page, and a panel.
 
-`python -m benchmarks.pictures [--data data/chase_db1] [--into docs/pictures]` (`make pictures`) runs a sweep of some five
+`python -m benchmarks.pictures [--data data/chase_db1] [--into docs/pictures]` (`make pictures`) runs a sweep of five
 minutes on two cores, on the photographs of CHASE_DB1 (`unetsweep data import chase_db1 FOLDER`). It needs Chromium.
 
     watch.svg      the live view while trials run
-    report.png     the top of the page that `report --format html` writes
+    report.png     the table and the learning curves of the page that `report --format html` writes
     panel.jpg      the worst test photograph of the best trial: input, truth, prediction, difference
-    overview.png   watch.svg beside report.png
+    overview.jpg   the three of them
 """
 
 import argparse
@@ -41,19 +41,18 @@ trainer: {loss: bce_dice, score_test: false}
 run: {parallel: 2, reconcile_interval: 5}
 """
 NAME = "eyes"
-TERMINAL = Terminal(100, 24)
-PAGE_SIZE = (1000, 720)
-OVERVIEW_SIZE = (1800, 660)
-PANEL_WIDTH, JPEG_QUALITY = 1200, 80
+TERMINAL = Terminal(100, 22)
+EXCERPT = "<style>section, #history { display: none } #results, #search { display: block }</style></head>"
+"""Shows only two sections of the page: the table and the learning curves."""
+PAGE_SIZE, OVERVIEW_SIZE = (1100, 1290), (1800, 900)
+PANEL_WIDTH, JPEG_QUALITY = 1200, 85
 MAX_BYTES = 300_000
 """Of each picture: the repository keeps them."""
-MIN_EPOCHS = 6
-"""Epochs of a running trial before its curve is worth a picture."""
 OVERVIEW = """<!doctype html><meta charset="utf-8"><style>
-body {{ margin: 0; padding: 20px; display: flex; gap: 20px; align-items: center; background: #fff }}
-img {{ flex: 1; min-width: 0; height: 620px; object-fit: contain; object-position: top }}
-img + img {{ border: 1px solid #ccc; border-radius: 8px; flex: 0.8 }}
-</style><img src="{watch}"><img src="{report}">"""
+body {{ margin: 0; padding: 20px; display: flex; gap: 20px; height: 860px; align-items: center; background: #fff }}
+div {{ display: flex; flex-direction: column; gap: 20px; width: 1000px }}
+.page {{ height: 858px; border: 1px solid #ccc; border-radius: 8px }}
+</style><div><img src="{watch}"><img src="{panel}"></div><img class="page" src="{report}">"""
 
 
 def main() -> None:
@@ -86,21 +85,25 @@ def make_pictures(work: Path, data: Path, into: Path, chromium: str) -> None:
     frame = busiest(watch(SweepDir(work / "results" / NAME), reconciles=True))
     (into / "watch.svg").write_text(as_svg(frame))
     unetsweep(work, "report", NAME, "--format", "html", "--output", "page.html")
-    screenshot(chromium, work / "page.html", into / "report.png", PAGE_SIZE)
+    page = (work / "page.html").read_text()
+    (work / "excerpt.html").write_text(page.replace("</head>", EXCERPT, 1))
+    screenshot(chromium, work / "excerpt.html", into / "report.png", PAGE_SIZE)
     unetsweep(work, "predict", f"{NAME}/best", str(data), "--out", "out")
-    write_panel(min((work / "out" / "panels").iterdir()), into / "panel.jpg")  # the names begin with the IoU
-    pictures = {name: data_url(into / file) for name, file in (("watch", "watch.svg"), ("report", "report.png"))}
-    (work / "overview.html").write_text(OVERVIEW.format(**pictures))
-    screenshot(chromium, work / "overview.html", into / "overview.png", OVERVIEW_SIZE)
+    worst = min((work / "out" / "panels").iterdir())  # the names begin with the IoU
+    write_jpeg(worst, into / "panel.jpg", PANEL_WIDTH)
+    (work / "overview.html").write_text(
+        OVERVIEW.format(**{Path(name).stem: data_url(into / name) for name in ("watch.svg", "report.png", "panel.jpg")})
+    )
+    screenshot(chromium, work / "overview.html", work / "overview.png", OVERVIEW_SIZE)
+    write_jpeg(work / "overview.png", into / "overview.jpg", OVERVIEW_SIZE[0])
 
 
 def busiest(states: Iterator[LiveSweep]) -> tuple[Line, ...]:
     """Follow the sweep to its end, and return the view at the time when most was to be seen."""
-    best, frame = -1, tuple[Line, ...]()
+    best, frame = (0, 0), tuple[Line, ...]()
     for sweep in states:
-        count = sum(len(trial.curve) >= MIN_EPOCHS for trial in sweep.running)
-        seen = count + len(sweep.counts) if count and sweep.waiting else 0
-        if seen > best:
+        seen = len(sweep.counts), sum(len(trial.curve) for trial in sweep.running)
+        if sweep.running and seen >= best:
             best, frame = seen, live_frame(sweep, TERMINAL, utc_now())
     return frame
 
@@ -123,15 +126,14 @@ def screenshot(chromium: str, page: Path, to: Path, size: tuple[int, int]) -> No
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
-def write_panel(panel: Path, to: Path) -> None:
-    """Write a smaller copy of a panel as JPEG."""
-    pixels = cv2.imread(str(panel))
-    assert pixels is not None
-    cv2.imwrite(str(to), shrunk(pixels, PANEL_WIDTH), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+def write_jpeg(picture: Path, to: Path, width: int) -> None:
+    """Write a copy that is at most `width` pixels wide."""
+    small = shrunk(cv2.imread(str(picture)), width)  # type: ignore[arg-type]  # uint8
+    cv2.imwrite(str(to), small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
 
 
 def data_url(picture: Path) -> str:
-    kind = {".svg": "svg+xml", ".png": "png"}[picture.suffix]
+    kind = {".svg": "svg+xml", ".png": "png", ".jpg": "jpeg"}[picture.suffix]
     return f"data:image/{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
 
 

@@ -13,6 +13,8 @@ from unetsweep.errors import StateError
 from unetsweep.regular_files import read_bytes
 
 MARKER = "py.typed"
+TEMPLATES = "templates"
+"""Folders with this name hold the templates of pages."""
 DIGITS = 12
 NOTE = "code.json"
 DIFF = "code.diff"
@@ -24,8 +26,8 @@ def folder() -> Path:
 
 
 def sources(package: Path) -> dict[str, bytes]:
-    """The package's source files by relative path; empty if the folder does not exist."""
-    paths = [*package.rglob("*.py"), package / MARKER]
+    """The package's source files and templates by relative path; empty if the folder does not exist."""
+    paths = [*package.rglob("*.py"), *package.rglob(f"{TEMPLATES}/*"), package / MARKER]
     found = {path.relative_to(package).as_posix(): path.read_bytes() for path in paths if path.is_file()}
     return dict(sorted(found.items()))
 

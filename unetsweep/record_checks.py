@@ -41,12 +41,13 @@ _TEXT = _Check(lambda value: len(value) <= MAX_TEXT, f"at most {MAX_TEXT} charac
 _PATH = _Check(lambda value: len(value) <= MAX_PATH and "\0" not in value, "a path")
 _ABSOLUTE = _Check(lambda value: _PATH.is_fine(value) and value.startswith("/"), "an absolute path")
 _NAME = _Check(lambda value: 0 < len(value) <= 255 and value.isprintable(), "a name of 1 to 255 characters")
+_SIDE = _Check(lambda value: 1 <= value <= 8192, "1 to 8192 pixels")
 _NODE = _matches(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", "the name of a node")
 
 _CHECKS: Mapping[str, _Check] = {
     "token": _matches(r"[0-9a-f]{12}", "twelve hexadecimal digits"),
     "job_id": _matches(r"[A-Za-z0-9](?:[A-Za-z0-9._-]|\[[0-9]*\]){0,99}", "the id of a job"),
-    **dict.fromkeys(("config_id", "run_key"), _matches(r"[0-9a-f]{64}", "64 hexadecimal digits")),
+    **dict.fromkeys(("config_id", "run_key", "weights_sha256"), _matches(r"[0-9a-f]{64}", "64 hexadecimal digits")),
     "hash": _matches(r"[A-Za-z0-9]{1,64}", "letters and digits"),
     "code": _matches(r"[A-Za-z0-9]{1,64}", "letters and digits"),
     "mem": _matches(r"[0-9]{1,12}[A-Za-z]{0,2}", "an amount of memory"),
@@ -60,6 +61,9 @@ _CHECKS: Mapping[str, _Check] = {
     "elements": _Check(lambda value: all(0 <= each <= LARGEST for some in value for each in some), "runs and attempts"),
     **dict.fromkeys(("node", "host"), _NODE),
     **dict.fromkeys(("boot", "executor", "name", "kind", "sampler"), _NAME),
+    "image": _Check(lambda value: 0 < len(value) <= 255, "the name of an image"),
+    **dict.fromkeys(("width", "height"), _SIDE),
+    "png": _Check(lambda value: len(value) <= 2**22, "at most 4 MiB of base64"),
     **dict.fromkeys(("reason", "message", "traceback", "last_line", "version"), _TEXT),
     **dict.fromkeys(("folder", "working_directory"), _ABSOLUTE),
     "log": _PATH,

@@ -251,7 +251,7 @@ def test_no_training_ends_with_the_terminal(workspace: Workspace, number: signal
     output, _ = view.communicate(timeout=30)
     if number is signal.SIGINT:
         assert view.returncode == 0
-        assert "the trainings continue; see them with: unetsweep status s" in output
+        assert "the trainings continue; see them again with: unetsweep watch s" in output
     (workspace.folder / "go").touch()
     workspace.wait_ended(3)
     assert states(workspace) == ["complete"] * 3

@@ -27,7 +27,8 @@ from .sweeps import SUBMIT, SWEEPS
 
 STATUSES = {0, 1, 2, 3, 4, 70, 75}
 VIEWS = (("status", "s"), ("report", "s", "--format", "csv"), ("report", "s"))
-STEPS: Sequence[tuple[str, ...]] = (*VIEWS, ("status", "s", "--json"), SUBMIT, *VIEWS, ("repair", "s"), SUBMIT)
+PAGE = ("report", "s", "--format", "html")
+STEPS: Sequence[tuple[str, ...]] = (*VIEWS, ("status", "s", "--json"), PAGE, SUBMIT, *VIEWS, ("repair", "s"), SUBMIT)
 ROUNDS = 4
 """How often the cluster works after that, with a submit each time."""
 _NEEDED = (

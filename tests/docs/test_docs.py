@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import write_commands
-from pages import DOCS, ROOT, blocks, prose, rows
+from pages import DOCS, ROOT, prose, rows
 from workspace import Workspace
 
 from unetsweep import contract, limits
@@ -24,10 +24,6 @@ from unetsweep.store.repair.table import TABLE
 SETTINGS, SWEEPS, FILES, PYTHON = (DOCS / f"{name}.md" for name in ("settings", "sweeps", "files", "python"))
 START = DOCS / "get-started.md"
 README = ROOT / "README.md"
-SHELL = blocks("sh")
-RUNNABLE = list(dict.fromkeys(block.page for block in SHELL if not block.not_run))
-YAML = blocks("yaml")
-GRID = "data: {root: data/sample}\nspace: {epochs: 1, batch_size: 4, learning_rate: 1e-3}\n"
 
 
 # ---- tables

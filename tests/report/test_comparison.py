@@ -18,7 +18,7 @@ from unetsweep.report.comparison import Comparison, compare
 from unetsweep.report.comparison_formats import render
 from unetsweep.report.formats import Format
 
-PEOPLE = (Format.TABLE, Format.MARKDOWN, Format.LATEX)
+PEOPLE = (Format.TABLE, Format.MARKDOWN, Format.LATEX, Format.HTML)
 
 
 def scored(*scores: float, optimizer: str = "adam", **more: object) -> SweepRecord:
@@ -169,5 +169,8 @@ def test_hostile_names_and_settings_stay_text(form: Format) -> None:
     text = render(compare([ComparedSweep(hostile, one), ComparedSweep("b", other)]), form)
     assert "\x1b" not in text
     assert "\n=1+1" not in text
+    if form is Format.HTML:
+        assert text.count("<script>") == 1
+        assert "&lt;script&gt;alert(1)" in text
     if form is Format.MARKDOWN:
         assert "<script>" not in text.replace("\\<script\\>", "")

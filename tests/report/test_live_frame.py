@@ -167,3 +167,12 @@ def test_a_program_without_epochs_and_progress_has_no_empty_columns() -> None:
     trial = LiveTrial(1, "running", "running", "7", "n1")
     heading = next(line for line in lines_of(make_live(trial)) if line.lstrip().startswith("trial "))
     assert heading.split() == ["trial", "val_IoU", "best", "node", "job"]
+
+
+def test_a_long_reason_keeps_its_end_which_is_what_the_program_said_last() -> None:
+    reason = (
+        f"the trainer command ended with status 1 and wrote no result.json: `{'x' * 200}`; its last message: width 13"
+    )
+    sweep = make_live(failures=(FailedTrials(reason, (3,)),))
+    (row,) = [line for line in lines_of(sweep) if "failed: 1 trial" in line]
+    assert row.rstrip().endswith("last message: width 13")

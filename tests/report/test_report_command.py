@@ -4,9 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 
+from unetsweep.cli.report import command
 from unetsweep.config.written import as_yaml
 from unetsweep.contract import DataConfig, Result, Split, TrialConfig
 from unetsweep.core.space import Choices, Space
@@ -71,6 +74,21 @@ def test_with_output_the_report_goes_into_the_file_and_not_to_the_terminal(resul
     )
     assert done.stdout == ""
     assert target.read_text() == "trial,val_iou\n1,0.75\n0,0.25\n2,\n"
+
+
+def test_a_page_is_printed_and_stored(results: Path) -> None:
+    done = report(results, "--format", "html")
+    assert done.stdout.startswith("<!doctype html>")
+    assert done.stdout == (results / "eyes/report/index.html").read_text()
+
+
+def test_on_a_terminal_only_the_path_of_the_page_is_printed(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("unetsweep.cli.report.sys", terminal)
+    done = CliRunner().invoke(command, ["--results", str(results), "--format", "html"])
+    page = results / "eyes/report/index.html"
+    assert done.output == f"The page is {page}: open it in a browser, or write it elsewhere with --output FILE\n"
+    assert page.is_file()
 
 
 def test_top_limits_the_rows(results: Path) -> None:

@@ -121,8 +121,45 @@ def p_value(table: Sequence[Sequence[float]]) -> float:
     to three times as often as they should. The bound by the seeds is our addition: with 2 or 3 seeds Satterthwaite's df
     are too large.
     """
-    import numpy as np
     from scipy.special import stdtr
+
+    mean, spreads = _mean_and_spreads(table)
+    if abs(mean) < _ROUNDING:
+        return 1.0
+    # no error: the difference is the same everywhere
+    return max(2 * float(stdtr(df, -abs(mean) / error)) if error > 0 else 0.0 for error, df in spreads)
+
+
+def difference_intervals(
+    repeats: Sequence[Repeats],
+    *,
+    minimize: bool = False,
+    groups: Mapping[str, str] | None = None,
+    alpha: float = ALPHA,
+) -> dict[int, tuple[float, float]]:
+    """The interval of each config's mean difference to the best, by its key; positive if the config is worse.
+
+    It belongs to `p_value`: without an adjustment, it has 0 in it exactly if p is `alpha` or more. Configs that cannot
+    be tested have none, and neither has the best. The arguments are those of `contenders`.
+    """
+    from scipy.special import stdtrit
+
+    sign = 1.0 if minimize else -1.0
+    usable = [each for each in map(_finite_runs, repeats) if each.val]
+    order = sorted(usable, key=lambda each: (sign * _mean(each.val), each.key))
+    found = {}
+    for each in order[1:]:
+        table = _differences(order[0], each, sign, groups)
+        if len(table) >= 2 and len(table[0]) >= 2:
+            mean, spreads = _mean_and_spreads(table)
+            half = max(float(stdtrit(df, 1 - alpha / 2)) * error for error, df in spreads)
+            found[each.key] = (mean - half, mean + half)
+    return found
+
+
+def _mean_and_spreads(table: Sequence[Sequence[float]]) -> tuple[float, list[tuple[float, float]]]:
+    """The mean of a table, and its standard error with its degrees of freedom: over the seeds, and over both."""
+    import numpy as np
 
     d = np.asarray(table, dtype=float)
     seeds, images = d.shape
@@ -131,21 +168,16 @@ def p_value(table: Sequence[Sequence[float]]) -> float:
     ms_s = images * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
     ms_i = seeds * float(((by_image - mean) ** 2).sum()) / (images - 1)
     ms_r = float(((d - by_seed - by_image + mean) ** 2).sum()) / ((seeds - 1) * (images - 1))
-    if abs(mean) < _ROUNDING:
-        return 1.0
 
-    def p(variance: float, df: float) -> float:
-        t = abs(mean) / math.sqrt(variance / (seeds * images)) if variance > _ROUNDING**2 else math.inf
-        return (
-            2 * float(stdtr(df, -t)) if math.isfinite(t) else 0.0
-        )  # no variance: the difference is the same everywhere
+    def error(variance: float) -> float:
+        return math.sqrt(variance / (seeds * images)) if variance > _ROUNDING**2 else 0.0
 
-    over_seeds = p(ms_s, seeds - 1)
+    over_seeds = (error(ms_s), float(seeds - 1))
     if ms_i <= ms_r:
-        return over_seeds
+        return mean, [over_seeds]
     parts = ms_s**2 / (seeds - 1) + ms_i**2 / (images - 1) + ms_r**2 / ((seeds - 1) * (images - 1))
     variance = ms_s + ms_i - ms_r
-    return max(over_seeds, p(variance, variance**2 / parts if parts else 1.0))
+    return mean, [over_seeds, (error(variance), variance**2 / parts if parts else 1.0)]
 
 
 _ROUNDING = 1e-12

@@ -4,7 +4,6 @@ Rule 1: there are pictures for every folder that has images, so that a wrong fol
 Rule 2: their number and size are bounded; of more images, an evenly spaced sample is shown, and the page says so.
 """
 
-import base64
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from unetsweep.datasets.inspection import Inspection
 from unetsweep.datasets.layout import Pair
 from unetsweep.datasets.reading import Cut, Pixels, read_image, read_mask, size_of
 from unetsweep.datasets.splits import groups_of, split
+from unetsweep.datasets.thumbnails import embed, evenly, scaled
 from unetsweep.errors import DataError
 from unetsweep.texts import counted
 
@@ -104,17 +104,6 @@ def _sheet(inspection: Inspection, use: str, names: Sequence[str], group_of: Map
     return Sheet(use, len(names), figures, files, max(0, len(names) - MOST_NAMES))
 
 
-def evenly(names: Sequence[str], most: int) -> list[str]:
-    """Return at most so many names, the first and the last among them.
-
-    >>> evenly(["a", "b", "c", "d", "e"], 3)
-    ['a', 'c', 'e']
-    """
-    if len(names) <= most:
-        return list(names)
-    return [names[round(at)] for at in np.linspace(0, len(names) - 1, most)]
-
-
 def _pair_figure(inspection: Inspection, name: str) -> Figure:
     pair = inspection.pairs[name]
     image = read_image(pair.image)
@@ -152,16 +141,6 @@ def figure(pixels: Pixels, name: str, caption: str, side: int) -> Figure:
     return Figure(name, caption, embed(scaled(pixels, side)), side)
 
 
-def scaled(pixels: Pixels, side: int) -> Pixels:
-    """Scale an image so that its longer side has so many pixels."""
-    height, width = pixels.shape[:2]
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(
-        cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8
-    )
-
-
 def outlined(small: Pixels, mask: Pixels) -> Pixels:
     """Draw the outline of a mask of 0 and 1, of any size, around its area in a small RGB picture, and tint the area."""
     height, width = small.shape[:2]
@@ -172,12 +151,6 @@ def outlined(small: Pixels, mask: Pixels) -> Pixels:
     drawn[inside > 0] += INSIDE * (np.array(OUTLINE, np.float32) - drawn[inside > 0])
     drawn[around] = OUTLINE
     return drawn.round().astype(np.uint8)
-
-
-def embed(pixels: Pixels) -> str:
-    """Return an RGB image as a data URL of a JPEG."""
-    _, content = cv2.imencode(".jpg", np.ascontiguousarray(pixels[:, :, ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode()
 
 
 def describe_count(sheet: Sheet) -> str:

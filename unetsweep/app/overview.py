@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -78,7 +79,7 @@ def _overview(root: Path) -> SweepOverview:
     try:
         created = read_sweep_file(root).created
         summary = summarise(root)
-        paused = _pause_reason(root, summary)
+        paused = why_paused(root, summary.states)
     except (UnetsweepError, OSError) as error:
         return SweepOverview(sweep_name(root), root, SweepState.DAMAGED, None, created, _why_damaged(error, root))
     cancelled = os.path.lexists(root / paths.CANCELLED)
@@ -99,9 +100,9 @@ def _damage(root: Path, summary: SummaryFile) -> str | None:
     return f"{are} unreadable files; run `unetsweep repair {sweep_name(root)}`"
 
 
-def _pause_reason(root: Path, summary: SummaryFile) -> str | None:
-    """Why the sweep is paused. That is asked only if it is possible: the answer needs every open trial."""
-    states = summary.states
+def why_paused(root: Path, states: Mapping[str, int]) -> str | None:
+    """Why the sweep is paused; None: it is not. That is asked only if it is possible: the answer needs every open
+    trial. `states`: how many trials are in each state."""
     if not open_trials(states) or any(states.get(state) for state in ("complete", "pruned", "diverged", "running")):
         return None
     directory = SweepDir(root)

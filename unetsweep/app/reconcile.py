@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from unetsweep.analysis.records import read_sweep_record
+from unetsweep.analysis.rows import SweepRecord
 from unetsweep.app.overview import summarise
-from unetsweep.app.report import refresh_report
+from unetsweep.app.report import refresh_page, refresh_report
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, FinishTrial
 from unetsweep.errors import LeaseError, UnetsweepError
@@ -22,6 +23,8 @@ PATIENCE_S = 60.0
 SUMMARISED = 2000
 """The summary of a sweep with more trials is left to `unetsweep list`: the job that ends the sweep would hold its GPUs
 for longer than some seconds."""
+PAGED = 500
+"""The page of a sweep with more trials is left to `unetsweep report --format html`, for the same reason."""
 REPORT_S = 30.0
 """Least time between two updates of `report/` while trials are open: in a large sweep one takes seconds."""
 
@@ -65,5 +68,15 @@ def _refresh_report(root: Path, *, is_over: bool) -> None:
         if is_over and len(record.trials) <= SUMMARISED:
             with contextlib.suppress(UnetsweepError, OSError):  # `list` makes it again, or says what is damaged
                 summarise(root)
+        if is_over:
+            _refresh_page(record, root)
         if root.name == paths.CONFIRM and (root.parent / paths.SPEC).is_file():
-            refresh_report(read_sweep_record(root.parent), root.parent)  # its report includes the confirmation runs
+            outer = read_sweep_record(root.parent)  # its report includes the confirmation runs
+            refresh_report(outer, root.parent)
+            if is_over:
+                _refresh_page(outer, root.parent)
+
+
+def _refresh_page(record: SweepRecord, root: Path) -> None:
+    if len(record.trials) <= PAGED:
+        refresh_page(record, root)

@@ -9,7 +9,7 @@ import click
 from unetsweep.app.compare import compare_sweeps
 from unetsweep.app.report import ReportRequest, report, write_output
 from unetsweep.app.sweeps import resolve
-from unetsweep.cli.echo import echo_log
+from unetsweep.cli.echo import echo, echo_log
 from unetsweep.cli.output import results_option, warn
 from unetsweep.errors import UsageError
 from unetsweep.report.formats import Format
@@ -39,11 +39,15 @@ def command(
     Several sweeps are compared: what came out of each, the settings in which they differ, and the points that all have
     trained.
 
-    What trials cost is read only for `--format json` without `--columns`, and for the columns attempts, job_seconds,
-    job_gpu_seconds, job_cpu_seconds, lost_seconds and job_memory_mb.
+    What trials cost is read only for `--format html`, for `--format json` without `--columns`, and for the columns
+    attempts, job_seconds, job_gpu_seconds, job_cpu_seconds, lost_seconds and job_memory_mb.
+
+    `--format html` writes one page for a browser, which needs no network, into the sweep's folder
+    (report/index.html). It is also made when a sweep ends. On a terminal only its path is printed.
     """
     chosen = tuple(columns.split(",")) if columns else ()
     colour = output is None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    page = None
     if len(sweeps) > 1:
         if given := [name for name, value in (("--columns", columns), ("--sort", sort), ("--top", top)) if value]:
             raise UsageError(f"{' and '.join(given)}: only for one sweep; found {len(sweeps)}: {', '.join(sweeps)}")
@@ -53,8 +57,10 @@ def command(
         found = report(resolve(sweeps[0] if sweeps else None, results, to_read=True), request)
         if found.warning is not None:
             warn(found.warning)
-        text = found.text
-    if output is None:
-        echo_log([text])
-    else:
+        text, page = found.text, found.page
+    if output is not None:
         write_output(output, text)
+    elif page is not None and sys.stdout.isatty():
+        echo(f"The page is {page}: open it in a browser, or write it elsewhere with --output FILE")
+    else:
+        echo_log([text])

@@ -8,10 +8,13 @@ Rule 3: a cost belongs to a run. Trials that share a run divide its cost by the 
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from unetsweep.core.spec import SweepSpec
 from unetsweep.texts import counted
+
+FILES = "the sweep's files"
+"""Where times come from without accounting."""
 
 JobKey = tuple[str, str]
 """Token and job id: a job id alone may be reused for another job."""
@@ -61,6 +64,8 @@ class RunTimeline:
     """In chronological order."""
     is_open: bool = False
     """Whether the last start may still run: a trial of the run is open, and its last attempt is not lost."""
+    submitted: Mapping[int, float] = field(default_factory=dict)
+    """When each attempt was submitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +246,7 @@ def format_cost(cost: Cost, *, gpus: bool) -> str:
     hours = seconds / 3600
     attempts = counted(cost.attempts, "attempt")
     lost = f"{hours * cost.lost_share:.2f} of them ({cost.lost_share:.1%})" if cost.lost_seconds else "nothing"
-    text = f"cost so far: {hours:.2f} {unit}-hours in {attempts} (from {_source(cost)}); {lost} had to be repeated"
+    text = f"cost so far: {hours:.2f} {unit}-hours in {attempts} (from {cost_source(cost)}); {lost} had to be repeated"
     if memory := _format_memory(cost, gpus=gpus):
         text += f"; peak memory {memory}"
     if cost.unread_runs:
@@ -249,10 +254,11 @@ def format_cost(cost: Cost, *, gpus: bool) -> str:
     return text
 
 
-def _source(cost: Cost) -> str:
+def cost_source(cost: Cost) -> str:
+    """Return where the seconds of a cost come from."""
     if not cost.accounted_seconds:
-        return "the sweep's files"
-    return "sacct" if cost.accounted_seconds >= cost.seconds else "sacct and the sweep's files"
+        return FILES
+    return "sacct" if cost.accounted_seconds >= cost.seconds else f"sacct and {FILES}"
 
 
 def _format_memory(cost: Cost, *, gpus: bool) -> str:

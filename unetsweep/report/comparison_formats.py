@@ -33,6 +33,10 @@ def render(comparison: Comparison, form: Format, *, colour: bool = False) -> str
             return _render_csv(comparison)
         case Format.JSON:
             return _render_json(comparison)
+        case Format.HTML:
+            from unetsweep.report.page import comparison as page  # with jinja2: other formats start faster without it
+
+            return page.render(comparison)
         case _:
             assert_never(form)
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from unetsweep.report.ticks import ticks
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Colours that people who do not see red or green tell apart (Okabe and Ito, "Color Universal Design", 2008)."""
 OTHER = "#b0b0b0"
@@ -36,9 +38,9 @@ def learning_curves(curves: Sequence[Curve], title: str, metric: str) -> str:
     if not points:
         raise ValueError("there is no point to draw")
     last = max(epoch for epoch, _ in points)
-    ticks = _ticks(min(value for _, value in points), max(value for _, value in points))
-    axes = _Axes(last, ticks[0], ticks[-1])
-    parts = [*_grid(axes, ticks, title, metric)]
+    levels = ticks(min(value for _, value in points), max(value for _, value in points))
+    axes = _Axes(last, levels[0], levels[-1])
+    parts = [*_grid(axes, levels, title, metric)]
     for at, curve in reversed(list(enumerate(curves))):  # the first curves lie on top
         parts += _curve(axes, curve, COLOURS[at] if at < len(COLOURS) else OTHER)
     parts += _legend(curves)
@@ -65,14 +67,14 @@ class _Axes:
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - self.low) / (self.high - self.low)
 
 
-def _grid(axes: _Axes, ticks: Sequence[float], title: str, metric: str) -> list[str]:
+def _grid(axes: _Axes, levels: Sequence[float], title: str, metric: str) -> list[str]:
     left, right, bottom = axes.x(0), axes.x(axes.last), axes.y(axes.low)
     parts = [_text(LEFT, TOP - 14, title, weight="bold")]
-    for tick in ticks:
+    for tick in levels:
         y = axes.y(tick)
         parts.append(f'<line x1="{left:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{y:.1f}" stroke="#e4e4e4"/>')
         parts.append(_text(left - 6, y + 4, f"{tick:.6g}", anchor="end"))
-    for epoch in _ticks(0, axes.last):
+    for epoch in ticks(0, axes.last):
         if epoch == int(epoch) and 0 <= epoch <= axes.last:
             parts.append(_text(axes.x(epoch), bottom + 16, f"{epoch:.0f}", anchor="middle"))
     parts.append(_text((left + right) / 2, HEIGHT - 8, "epoch", anchor="middle"))
@@ -112,21 +114,6 @@ def _legend(curves: Sequence[Curve]) -> list[str]:
 def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal") -> str:
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}"'
     return f'<text {place} fill="#333">{_escaped(text)}</text>'
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return four to eleven round numbers from one at or below `low` to one at or above `high`.
-
-    >>> _ticks(0.12, 0.57), _ticks(0, 40), _ticks(0.5, 0.5)
-    ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.0, 10.0, 20.0, 30.0, 40.0], [0.4, 0.45, 0.5, 0.55, 0.6])
-    """
-    if high - low <= 1e-9 * max(1, abs(low), abs(high)):  # no number on the axis would tell them apart
-        around = 0.1 * max(1, abs(low))
-        low, high = low - around, high + around
-    exponent = math.floor(math.log10((high - low) / 4))
-    step = next(10.0**exponent * each for each in (1, 2, 5, 10) if (high - low) / (10.0**exponent * each) <= 6)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(at * step, 12) for at in range(first, last + 1)]
 
 
 def _finite(curve: Curve) -> list[tuple[int, float]]:

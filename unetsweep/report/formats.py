@@ -8,9 +8,10 @@ from typing import assert_never
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.report import latex, markdown, plain, table
 from unetsweep.report.columns import also_columns, table_columns
+from unetsweep.report.page.content import PageContent
 from unetsweep.report.points import by_number, shows_trainings, trainings_column
 from unetsweep.report.scores import with_scores
-from unetsweep.report.view import known_columns, machine_columns, make_view, row_columns
+from unetsweep.report.view import View, known_columns, machine_columns, make_view, row_columns
 
 
 class Format(StrEnum):
@@ -21,6 +22,7 @@ class Format(StrEnum):
     CSV = "csv"
     JSON = "json"
     LATEX = "latex"
+    HTML = "html"
 
 
 def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
@@ -31,7 +33,7 @@ def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
     match form:
         case Format.TABLE:
             chosen = ("trial", "state", *trainings, *chosen, *also)
-        case Format.MARKDOWN:
+        case Format.MARKDOWN | Format.HTML:
             chosen = (chosen[0], *trainings, *chosen[1:], *also)
         case Format.LATEX:
             chosen = (chosen[0], "state", *trainings, *chosen[1:], *also)
@@ -50,12 +52,13 @@ def render(
     top: int | None = None,
     base: str = "",
     colour: bool = False,
+    page: PageContent | None = None,
 ) -> str:
     """The text of a report, with a newline at its end.
 
     `columns`: None for the defaults of the format. `sort` and `top`: as in `make_view`. `base`: paths in texts for
-    people are relative to this folder (empty: absolute). `colour`: only for `table`, on a terminal. Raises UsageError
-    if there is no such column.
+    people are relative to this folder (empty: absolute). `colour`: only for `table`, on a terminal. `page`: what a page
+    shows beside the record. Raises UsageError if there is no such column.
     """
     chosen = list(columns or _default_columns(form, sweep))
     if form is Format.CSV and sweep.leak and "leak" not in chosen:
@@ -72,8 +75,16 @@ def render(
             return plain.render_json(view, plain.cells(view))
         case Format.LATEX:
             return latex.render(view)
+        case Format.HTML:
+            return _page(view, page, base)
         case _:
             assert_never(form)
+
+
+def _page(view: View, page: PageContent | None, base: str) -> str:
+    from unetsweep.report.page.render import render as render_page  # with jinja2: other formats start faster without it
+
+    return render_page(view, page or PageContent(), base)
 
 
 def files(sweep: SweepRecord) -> dict[str, str]:

@@ -15,7 +15,7 @@ from unetsweep.core.live import LiveSweep, LiveTrial, SweepEvent, WaitingTrials
 from unetsweep.core.live_text import age_of, best_text, end_text, format_some, start_text
 from unetsweep.report.running_table import RunningTable, running_table
 from unetsweep.report.terminal_text import Line, Span, Terminal, bar, fitted_line, left_aligned
-from unetsweep.texts import counted
+from unetsweep.texts import counted, one_line, shortened
 
 KEYS = "↑↓ select · Enter log and curve · q quit; the trainings continue"
 _STATES = ("failed", "diverged", "running", "submitted", "waiting", "complete", "pruned", "cancelled")
@@ -23,6 +23,8 @@ _STYLES = {"failed": "red", "diverged": "red", "running": "cyan", "complete": "g
 _INDENT = 2
 """Cells before each row: the mark of the selected one."""
 _BAR = 24
+_SHORTEST = 20
+"""Characters of a reason at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +170,17 @@ def _row_lines(rows: Sequence[Row], table: RunningTable, terminal: Terminal, sel
     texts = iter(table.rows)
     for row in rows:
         mark = "> " if row.trial == selected else "  "
-        text = _failed_text(row.failed) if row.failed is not None else next(texts)
+        text = _failed_text(row.failed, terminal.width - len(mark)) if row.failed is not None else next(texts)
         if row.trial == selected:
             yield (Span(left_aligned(mark + text, terminal.width, terminal), "reverse"),)
         else:
             yield fitted_line([mark, Span(text, "red" if row.failed is not None else "")], terminal)
 
 
-def _failed_text(failed: FailedTrials) -> str:
-    return f"failed: {counted(len(failed.trials), 'trial')} ({format_some(failed.trials)}): {failed.reason}"
+def _failed_text(failed: FailedTrials, width: int) -> str:
+    """What failed, and why in so many characters: the end of a long reason is what the program said last."""
+    which = f"failed: {counted(len(failed.trials), 'trial')} ({format_some(failed.trials)}): "
+    return which + shortened(one_line(failed.reason), max(_SHORTEST, width - len(which)))
 
 
 # ---- the others

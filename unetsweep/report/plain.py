@@ -60,11 +60,11 @@ def render_csv(view: View, rows: Sequence[Sequence[Value]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([safe_text(column.name) for column in view.columns])
-    writer.writerows(_withsafe_texts(view, rows))
+    writer.writerows(_with_safe_texts(view, rows))
     return text.getvalue()
 
 
-def _withsafe_texts(view: View, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
+def _with_safe_texts(view: View, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
     """The rows with safe texts. The texts of a column are checked at once: one by one takes ten times longer."""
     changed: dict[int, list[Value]] = {}
     for at, column in enumerate(view.columns):

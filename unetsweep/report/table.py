@@ -72,7 +72,8 @@ def _coloured(line: str, code: str, colour: bool) -> str:
     return f"{code}{line}{_END}" if colour and code else line
 
 
-def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str]:
+def best_pairs(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[tuple[str, str]]:
+    """Names and texts about the best trial; paths below the folder `base` are relative to it."""
     mark = f" {LEAKED}" if "val" in best.leaked else ""
     pairs = [
         *([] if best.point is None else [("best point", best.point.text)]),
@@ -89,4 +90,8 @@ def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str
         ("checkpoint", best.checkpoint and one_line(relative(best.checkpoint, base))),
         ("experiment", best.archive and one_line(relative(best.archive, base))),
     ]
-    return [gpus_text(best), *(f"{name + ':':<14} {value}" for name, value in pairs if value)]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _best(best: BestTrial, score: tuple[str, str] | None, base: str) -> list[str]:
+    return [gpus_text(best), *(f"{name + ':':<14} {value}" for name, value in best_pairs(best, score, base))]

@@ -18,9 +18,6 @@ from pathlib import Path
 import optuna
 from optuna.distributions import (
     BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
     check_distribution_compatibility,
 )
 from optuna.samplers import RandomSampler
@@ -28,14 +25,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from unetsweep.core.space import Choices, Domain, Range, contains
 from unetsweep.core.spec import SweepSpec
 from unetsweep.core.trials import StoredTrial
 from unetsweep.errors import StateError
 from unetsweep.regular_files import quarantine_file, read_bytes
-from unetsweep.search.distributions import distribution
+from unetsweep.search.distributions import study_distributions
 from unetsweep.search.optuna_trials import Curves, EpochsOf, StudyTrial, direction, no_epochs, study_trials
-from unetsweep.trial_config import ParameterValue
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -106,7 +101,7 @@ def _append_missing(path: Path, spec: SweepSpec, trials: Sequence[StoredTrial], 
         raise _HasChangedError
     ended = [at for at, point in enumerate(points) if point.state is not TrialState.RUNNING]
     points = points[: max(ended, default=-1) + 1]
-    kinds = _distributions(spec, [trial for point in points for trial in point.trials])
+    kinds = study_distributions(spec, [trial.params or {} for point in points for trial in point.trials])
     for parameter, kind in _known_distributions(known).items():
         check_distribution_compatibility(kind, kinds[parameter])  # ValueError: the journal is recreated
     study.add_trials([_freeze(spec, point, curves, kinds) for point in points[len(known) :]])
@@ -173,38 +168,6 @@ def _freeze(spec: SweepSpec, point: StudyTrial, curves: Curves, kinds: Mapping[s
         value=_final_value(point, values),
         intermediate_values=values,
     )
-
-
-def _distributions(spec: SweepSpec, trials: Sequence[StoredTrial]) -> dict[str, BaseDistribution]:
-    """Return the distribution of each parameter, which also has the values of points that were added by hand, perhaps
-    after `spec` was read."""
-    points = [trial.params or {} for trial in trials]
-
-    def added(path: str, domain: Domain) -> Sequence[ParameterValue]:
-        known = dict.fromkeys([*spec.values_added(path), *(point[path] for point in points if path in point)])
-        return [value for value in known if not contains(domain, value)]
-
-    return {path: _kind(domain, added(path, domain)) for path, domain in spec.space.domains().items()}
-
-
-def _kind(domain: Domain, added: Sequence[ParameterValue] = ()) -> BaseDistribution:
-    """Return the distribution of a domain and the values added to it. A list of numbers has the range from its smallest
-    to its largest, so that charts show them as numbers.
-
-    Optuna lets the range of a parameter grow, but neither its choices nor its scale change: then the journal is
-    recreated.
-    """
-    if isinstance(domain, Range) and not added:
-        return distribution(domain)
-    values = [*((domain.low, domain.high) if isinstance(domain, Range) else domain.values), *added]
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(numbers) < len(values):
-        return CategoricalDistribution(values)
-    low, high = min(numbers), max(numbers)
-    is_log = isinstance(domain, Range) and domain.log and low > 0
-    if all(isinstance(number, int) for number in numbers):
-        return IntDistribution(int(low), int(high), log=is_log)
-    return FloatDistribution(low, high, log=low > 0 if isinstance(domain, Choices) else is_log)
 
 
 def _append_curve(study: optuna.Study, frozen: FrozenTrial, values: Mapping[int, float]) -> None:

@@ -66,7 +66,8 @@ def _read(folder: Path, is_open: bool) -> RunTimeline:
         goal = max((each.epochs for each in intent.trials), default=0) if intent is not None else 0
         starts.append(Start(claim[0], claimer.at.timestamp(), ends[claim], epochs, goal))
     is_lost = not numbers or f"{numbers[-1]}.lost.json" in marks
-    return RunTimeline(jobs, tuple(starts), is_open and not is_lost)
+    submitted = {number: intent.at.timestamp() for number, intent in intents.items()}
+    return RunTimeline(jobs, tuple(starts), is_open and not is_lost, submitted)
 
 
 def _end(folder: Path, claim: _Claim, marks: Collection[str]) -> float | None:

@@ -15,8 +15,9 @@ from torch import distributed
 
 from unetsweep import contract
 from unetsweep.contract import Result, TrialConfig
+from unetsweep.datasets.predicted_masks import PredictedMask
 from unetsweep.datasets.scores import under_other_masks
-from unetsweep.training import checkpoints, evaluate, machine, precision
+from unetsweep.training import checkpoints, evaluate, kept_masks, machine, precision
 from unetsweep.training.checkpoints import ArtifactWriter, MilestoneCheckpoint
 from unetsweep.training.data import TrialImages
 from unetsweep.training.unet import UNet
@@ -40,6 +41,8 @@ class Scored:
     """None: the config leaves the test set unread, or there is none."""
     weights_sha256: str
     """Digest of the scored weights."""
+    masks: tuple[PredictedMask, ...] = ()
+    """The predicted masks that are kept, on rank 0."""
 
     def add_to(self, result: Result, levels: Sequence[float]) -> Result:
         """Return `result` with these scores; `levels` are the thresholds of the additional masks.
@@ -82,9 +85,11 @@ class Scorer:
         self.micro_batch = min(micro_batch or mine, mine)
 
     def publish(self, reached: MilestoneCheckpoint, device: torch.device) -> None:
-        """Write `milestones/<epochs>.json` of a milestone with its best checkpoint on disk."""
+        """Write `milestones/<epochs>.json` of a milestone with its best checkpoint on disk; before it the masks."""
         scored = None if reached.best is None else self._score(checkpoints.best_of(reached.epochs), device)
         memory = self._peak_memory_mb(device)
+        if self.rank == 0 and scored is not None and not self.artifacts.lost:
+            kept_masks.write_masks(self.artifacts, reached.epochs, scored.weights_sha256, scored.masks)
         if self.rank == 0 and not self.artifacts.lost:
             text = contract.dumps(contract.encode(self._result(reached, scored, device, memory)))
             self.artifacts.publish(path(reached.epochs), lambda stream: stream.write(text.encode()))
@@ -95,8 +100,10 @@ class Scorer:
         how = (device, self.config.trainer.precision, self.rank, self.size)
         val = evaluate.evaluate(unet, self.images.val, *how)
         test = evaluate.evaluate(unet, self.images.test, *how) if self.images.test.names else None
-        weights = checkpoints.weights_digest(unet.state_dict()) if self.rank == 0 else ""
-        return Scored(val, test, weights)
+        if self.rank:
+            return Scored(val, test, "")
+        masks = kept_masks.predict_some(unet, self.images.val, device, self.config.trainer.precision)
+        return Scored(val, test, checkpoints.weights_digest(unet.state_dict()), masks)
 
     def _result(
         self, reached: MilestoneCheckpoint, scored: Scored | None, device: torch.device, memory: float

@@ -6,6 +6,7 @@ Rule 1: the order matters. What a file is rebuilt from comes before it: a submis
         (data.json) before the configs, trials before runs.
 """
 
+from unetsweep.datasets.predicted_masks import read_predictions
 from unetsweep.records import (
     ClaimFile,
     CodeFile,
@@ -134,6 +135,11 @@ TABLE = (
     FileRule("runs/NNNN/claims/K-R", is_record(ClaimFile), recover_claim),
     FileRule("runs/NNNN/milestones", is_folder, PUBLISH_AGAIN),
     FileRule("runs/NNNN/milestones/E.json", check_milestone, PUBLISH_AGAIN),
+    FileRule(
+        "runs/NNNN/milestones/E.predictions.json",
+        lambda file: read_predictions(file.path),
+        quarantine("the report shows no pictures of this trial; its numbers stay"),
+    ),
     FileRule("runs/NNNN/error-P.json", is_record(ErrorFile), quarantine("the exit status is still known")),
     FileRule("runs/NNNN/requeue-K-R.json", is_record(RequeueFile), ASK_QUEUE),
     FileRule(
