@@ -36,6 +36,7 @@ from unetsweep.errors import TrainingError
 from unetsweep.training import data, run
 from unetsweep.training.batch_norm import BatchNorm
 from unetsweep.training.callbacks import EpochEnds
+from unetsweep.training.first_error import FirstError
 from unetsweep.training.module import sample_losses
 from unetsweep.training.ranks import SINGLE_PROCESS, DistributedContext
 from unetsweep.training.unet import UNet
@@ -165,8 +166,10 @@ def measure(config: TrialConfig, out: Path, steps: int, context: DistributedCont
     """Train with a block timer and return it, without the first block of each."""
     timers, make_trainer = [], run._trainer
 
-    def make_timed_trainer(ends: EpochEnds, context: DistributedContext, device: torch.device) -> pl.Trainer:
-        trainer = make_trainer(ends, context, device)
+    def make_timed_trainer(
+        ends: EpochEnds, context: DistributedContext, device: torch.device, first_error: FirstError
+    ) -> pl.Trainer:
+        trainer = make_trainer(ends, context, device, first_error)
         timers.append(BlockTimer(config, context, steps))
         trainer.callbacks.append(timers[0])  # type: ignore[attr-defined]
         return trainer

@@ -8,6 +8,7 @@ UnetsweepError            the message says what went wrong, where, and what to d
 ├── UsageError        2   the command line asks for something impossible
 ├── UnsafePlan        3   the plan changes too much at once
 ├── TrainingError     4   a training cannot start or continue
+│   ├── GpuError          4 the GPU of a node does not work
 │   ├── EpochTooLongError 4 one epoch does not fit into the job's time limit
 │   └── SupersededError 4 another job owns the run now
 ├── StateError       70   a file that unetsweep wrote is corrupt
@@ -109,6 +110,10 @@ class TrainingError(UnetsweepError):
     """A training cannot start or continue."""
 
     exit_status = 4
+
+
+class GpuError(TrainingError):
+    """The GPU of this node does not work, or PyTorch finds none although the job asked for one."""
 
 
 class EpochTooLongError(TrainingError):

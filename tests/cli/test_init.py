@@ -295,7 +295,7 @@ def test_a_cluster_with_gpus_gets_a_profile_of_its_best_partition(cluster: Clust
     assert f"#   gpu: {gpus}\n" in text
     assert "#   old (not up): " in text
     assert "time: 2h   # the partition allows 48h; " in text
-    assert '# sbatch: {gres: "gpu:a100:1"}   # only this type of GPU' in text
+    assert '# gpus: "a100:1"   # only this type of GPU' in text
 
 
 def test_a_cluster_without_gpus_and_accounting_gets_a_small_cpu_profile(cluster: Cluster) -> None:

@@ -388,7 +388,31 @@ TABLE = {
     ),
     "another number of GPUs of a type": (
         GOOD + "slurm: {gpus: 1, sbatch: {gres: 'gpu:a100:2'}}\n",
-        "s.yaml:6:27: slurm.sbatch.gres: found 2 GPUs, and gpus is 1; the trainings use gpus: write the same number",
+        "s.yaml:6:27: slurm.sbatch.gres: found 2 GPUs, and gpus is 1; write gpus: a100:2 and gpu_option: gres instead",
+    ),
+    "GPUs that no training would use": (
+        GOOD + "slurm: {sbatch: {gres: 'gpu:4'}}\n",
+        "s.yaml:6:18: slurm.sbatch.gres: found 4 GPUs, and gpus is 0; write gpus: 4 and gpu_option: gres instead",
+    ),
+    "GPUs twice": (
+        GOOD + "slurm: {gpus: 'h100:1', sbatch: {gres: 'gpu:h100:1'}}\n",
+        "s.yaml:6:34: slurm.sbatch.gres: asks for GPUs a second time, beside gpus: h100:1; remove them here",
+    ),
+    "a type of GPU without a number": (
+        GOOD + "slurm: {gpus: h100}\n",
+        "s.yaml:6:9: slurm.gpus: found 'h100'; write a number, or a type and a number, such as h100:4 or 1g.10gb:2",
+    ),
+    "an option of GPUs that does not exist": (
+        GOOD + "slurm: {gpus: 1, gpu_option: tres}\n",
+        "s.yaml:6:18: slurm.gpu_option: found 'tres'; one of gpus-per-node, gres, gpus-per-task",
+    ),
+    "memory in two ways": (
+        GOOD + "slurm: {mem: 4G, mem_per_cpu: 1G}\n",
+        "s.yaml:6:18: slurm.mem_per_cpu: SLURM accepts only one of mem and mem_per_cpu",
+    ),
+    "memory of GPUs that there are not": (
+        GOOD + "slurm: {mem_per_gpu: 4G}\n",
+        "s.yaml:6:9: slurm.mem_per_gpu: found '4G' without gpus; use mem",
     ),
     "a time of the reconciler job": (
         GOOD + "slurm: {reconciler: {time: long}}\n",

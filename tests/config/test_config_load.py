@@ -174,11 +174,18 @@ class TestProfiles:
         )
 
         by_cpu = spec(GOOD + "slurm: {profile: gpu, sbatch: {mem-per-cpu: 500M}}\n", folder).slurm
-        assert (by_cpu.mem, by_cpu.sbatch["mem-per-cpu"]) == (None, "500M")
+        assert (by_cpu.mem, by_cpu.mem_per_cpu, by_cpu.sbatch) == (
+            None,
+            "500M",
+            {"nice": 5, "comment": "eyes"},
+        )
         whole = spec(GOOD + "slurm: {profile: m, mem: 4G, reconciler: {mem-per-cpu: 300M}}\n", folder).slurm
-        assert (whole.mem, whole.sbatch) == ("4G", {})
+        assert (whole.mem, whole.mem_per_gpu, whole.sbatch) == ("4G", None, {})
         assert whole.reconciler == {"mem-per-cpu": "300M", "qos": "q"}
-        assert spec(GOOD + "slurm: {profile: m, mem: null}\n", folder).slurm.sbatch == {"mem-per-gpu": "8G"}
+        by_gpu = spec(GOOD + "slurm: {profile: m, mem: null, gpus: 1}\n", folder).slurm
+        assert (by_gpu.mem, by_gpu.mem_per_gpu) == (None, "8G")
+        none = spec(GOOD + "slurm: {profile: m, mem_per_gpu: null}\n", folder).slurm
+        assert (none.mem, none.mem_per_cpu, none.mem_per_gpu) == (None, None, None)
         assert spec(GOOD + "slurm: {profile: m, reconciler: {mem: null}}\n", folder).slurm.reconciler["mem"] is None
 
     def test_the_sweeps_gpus_replace_the_processes_of_the_profile(self, folder: Path) -> None:

@@ -114,6 +114,7 @@ def test_the_reason_of_a_loss_has_the_reason_that_slurm_gave(reason: str, text: 
 
 LIMITS = [
     pytest.param(Cause.NODE, "node failure, 3 times (run.retries.node is 2)", id="node"),
+    pytest.param(Cause.DEVICE, "GPU error, 3 times (run.retries.node is 2)", id="device"),
     pytest.param(
         Cause.UNEXPLAINED, "no result and no reason, 3 times (run.retries.unexplained is 2)", id="unexplained"
     ),
@@ -194,6 +195,7 @@ def test_the_next_attempt_excludes_the_failed_node_for_some_hours():
     long_ago = gone(Cause.NODE, node="n7", lost_at=NOW - timedelta(hours=7))
     assert lines(decide(observation(long_ago))) == ["submit 0.2"]
     assert lines(decide(observation(gone(Cause.PREEMPTED, node="n7")))) == ["submit 0.2"]
+    assert lines(decide(observation(gone(Cause.DEVICE, node="n7")))) == ["submit 0.2 -n7"]
 
 
 def test_a_hung_training_is_ended_and_a_slow_one_is_not():
@@ -296,6 +298,26 @@ def test_a_sweep_in_which_nothing_starts_because_a_disk_is_full_says_so():
     assert paused is not None
     assert "starts its training, because a disk is full: Errno 28; free space there" in paused
     assert "slurm.python" not in paused
+
+
+def broken_gpus(**more: object) -> Observation:
+    """Two runs, each of which met a GPU that does not work twice."""
+    tries = [gone(Cause.DEVICE, number, claimed_by="7", node=f"n{number}", lost="ECC") for number in (1, 2)]
+    return replace(
+        many(None, None),
+        runs={run: Run(run, {}, tuple(replace(each, run=run) for each in tries), **more) for run in (0, 1)},  # type: ignore[arg-type]
+    )
+
+
+def test_a_sweep_of_which_no_gpu_works_pauses():
+    paused = decide(broken_gpus()).paused
+    assert paused is not None
+    assert paused.startswith("no GPU that was tried works: ECC; test them with `unetsweep doctor`")
+
+
+def test_a_bad_gpu_after_trainings_have_begun_pauses_nothing():
+    began = (EpochReport(1, {}, None),)
+    assert "submit" in " ".join(lines(decide(broken_gpus(progress=began))))
 
 
 def test_a_loss_that_is_exempt_from_the_retry_limit_does_not_count():

@@ -169,7 +169,7 @@ def test_a_program_without_epochs_and_progress_has_no_empty_columns() -> None:
     assert heading.split() == ["trial", "val_IoU", "best", "node", "job"]
 
 
-def test_a_long_reason_keeps_its_end_which_is_what_the_program_said_last() -> None:
+def test_a_long_reason_keeps_its_end_with_the_last_message_of_the_program() -> None:
     reason = (
         f"the trainer command ended with status 1 and wrote no result.json: `{'x' * 200}`; its last message: width 13"
     )

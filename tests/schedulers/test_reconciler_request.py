@@ -75,7 +75,7 @@ def test_a_reconciler_job_asks_for_one_cpu_and_the_time_that_fits(submitted, res
 
 def test_a_reconciler_job_may_ask_for_what_a_training_asks_for(submitted):
     text = submitted(as_training=True, time_min=40, reconciler={"partition": "cpu", "time": "2h"}, **TRAINING)
-    wanted = "time=40 nodes=1 ntasks-per-node=2 partition=gpu cpus-per-task=3 gpus-per-node=2 mem=4G reservation=eyes"
+    wanted = "time=40 nodes=1 ntasks-per-node=2 partition=gpu cpus-per-task=3 mem=4G reservation=eyes gpus-per-node=2"
     assert options(text) == wanted.split()
 
 

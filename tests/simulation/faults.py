@@ -89,7 +89,7 @@ def _memory(world: "SimulatedWorld", training: "Training") -> None:
 
 
 def _error(world: "SimulatedWorld", training: "Training", kind: str) -> None:
-    world.blame(_run(training), {"disk": "unexplained"}.get(kind, kind))
+    world.blame(_run(training), {"disk": "unexplained", "device": "node"}.get(kind, kind))
     world.cluster.fail(training, kind)
 
 
@@ -122,6 +122,7 @@ OF_TRAININGS: dict[str, Callable[["SimulatedWorld", "Training"], None]] = {
     "out of memory": _memory,
     "out of GPU memory": lambda w, t: _error(w, t, "gpu_memory"),
     "disk full": lambda w, t: _error(w, t, "disk"),
+    "GPU error": lambda w, t: _error(w, t, "device"),
     "exception": lambda w, t: _error(w, t, "exception"),
     "unexplained": _unexplained,
     "killed without exit hook": _killed_without_hook,

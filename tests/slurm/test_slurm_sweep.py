@@ -160,3 +160,27 @@ def test_a_copied_or_moved_sweep_touches_no_job_until_it_is_adopted(workspace: P
     (workspace / "trainer.py").write_text(TRAINER.replace("SLEEP", "0.3"))
     unetsweep("submit", "results/moved/sweep.yaml")
     assert [result["state"] for result in until_ended("moved")] == ["complete"] * 4
+
+
+BROKEN_GPU = """
+if os.environ["SLURMD_NODENAME"] == BAD:
+    print("RuntimeError: CUDA error: uncorrectable ECC error encountered", file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+def test_trainings_that_meet_a_broken_gpu_end_on_other_nodes(workspace: Path, cluster: Cluster):
+    """The node frees itself at once, so it would take the next trainings as well."""
+    bad = "n1"
+    broken = BROKEN_GPU.replace("BAD", repr(bad))
+    trainer = TRAINER.replace("SLEEP", "1").replace("config, out =", f"{broken.strip()}\nconfig, out =")
+    Path("trainer.py").write_text(trainer)
+    rates = ", ".join(f"{number}e-4" for number in range(1, 9))
+    Path("grid.yaml").write_text(GRID.replace("1e-4, 2e-4, 3e-4, 4e-4", rates).replace("parallel: 2", "parallel: 4"))
+    unetsweep("submit", "grid.yaml")
+    assert {each["state"] for each in until_ended("grid")} == {"complete"}
+    lost = [json.loads(path.read_bytes()) for path in Path("results/grid/runs").glob("*/attempts/*.lost.json")]
+    assert lost, "no training met the broken GPU"
+    assert {(each["cause"], each["node"]) for each in lost} == {("DEVICE", bad)}
+    scripts = [path.read_text() for path in Path("results/grid/submissions").glob("*/*.sh")]
+    assert any(f"--exclude={bad}" in script for script in scripts)

@@ -17,6 +17,7 @@ from unetsweep.config.load import is_name, spec_from
 from unetsweep.config.profiles import Folders, find_profile, resources_from
 from unetsweep.config.units import WHOLE_NODE, memory_kb
 from unetsweep.core.metric import METRICS, direction_problem, name_problem
+from unetsweep.core.retry_policy import memory_of_job
 from unetsweep.core.spec import Resources
 from unetsweep.doctor.cluster import cluster_facts
 from unetsweep.doctor.profile import ClusterFacts, SuggestedProfile, profile_name, ranked, suggest_profile
@@ -158,7 +159,7 @@ def destination_of_profile(name: str) -> Destination:
     if problems:
         raise UsageError("\n".join(f"--profile: {problem.message}" for problem in problems))
     more = "".join(_replaced(resources))
-    wanted = resources.mem_max or resources.mem
+    wanted = resources.mem_max or memory_of_job(resources)
     memory = LARGEST_NODE if wanted in (None, WHOLE_NODE) else memory_kb(wanted) << 10
     return Destination(Setup(name, min(1, resources.gpus), memory, more))
 

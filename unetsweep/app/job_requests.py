@@ -1,11 +1,12 @@
 """What a sweep sends to its scheduler: requests for training jobs and for reconciler jobs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from unetsweep.config.units import minutes, slurm_minutes
 from unetsweep.core.actions import Submit, SubmitReconciler
 from unetsweep.core.ports import RECONCILER_MIN, Payload, ReconcilerRequest, Submission
+from unetsweep.core.retry_policy import with_memory
 from unetsweep.core.spec import SweepSpec
 from unetsweep.worker import Allocation, ElementPayload
 
@@ -28,7 +29,7 @@ class JobRequests:
             sweep=self.spec.name,
             sweep_dir=self.root,
             elements=len(action.elements),
-            resources=resources if action.mem is None else replace(resources, mem=action.mem),
+            resources=resources if action.mem is None else with_memory(resources, action.mem),
             throttle=action.throttle,
             pack=action.pack,
             jobs=action.jobs,

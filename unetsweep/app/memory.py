@@ -7,6 +7,7 @@ from unetsweep.config.units import WHOLE_NODE, memory_kb
 from unetsweep.contract import TrialConfig
 from unetsweep.core.corners import corners
 from unetsweep.core.memory import PIXEL_TO_READ, ImageSizes, Memory, format_memory, memory_problem
+from unetsweep.core.retry_policy import memory_of_job
 from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.errors import Problem
 from unetsweep.schedulers.local import machine
@@ -63,8 +64,8 @@ def _memory_of_job(resources: Resources, executor: Executor) -> Memory:
     """The memory of a job, or the most that a retry gets."""
     if not executor.allocates_memory:
         return memory_of_machine()
-    wanted = resources.mem_max or resources.mem
-    if wanted in (None, WHOLE_NODE) or any(option.startswith("mem") for option in resources.sbatch):
+    wanted = resources.mem_max or memory_of_job(resources)
+    if wanted in (None, WHOLE_NODE):
         return Memory(LARGEST_NODE, "no node has more than")  # only the cluster knows how much the job gets
     owner = f"slurm.{'mem_max' if resources.mem_max else 'mem'} is"
     return Memory(memory_kb(wanted) << 10, owner, "use a smaller value, or more memory")

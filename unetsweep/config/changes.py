@@ -72,6 +72,8 @@ def _keeps_trials_valid(name: str, old: SweepSpec, new: SweepSpec) -> bool:
         return points_wanted(new) >= points_wanted(old)
     if name == "study.repeats":  # fewer would leave trainings out of the means
         return new.study.repeats >= old.study.repeats and not _added_with_seeds(new)
+    if name == "slurm.gpus":  # their type changes no result
+        return old.slurm.gpus == new.slurm.gpus
     return name == ADDED or (name.startswith(_FREE) and name not in _TRAINED)
 
 

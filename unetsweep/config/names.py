@@ -145,20 +145,6 @@ _FAMILIES = (MEMORY_OPTIONS, ("cpus-per-task", "cpus-per-gpu"))
 """Options of which SLURM accepts only one in a request."""
 
 
-def gpus_in_gres(gres: object) -> int | None:
-    """Return how many GPUs the sbatch option `gres` asks for; None: it asks for none.
-
-    >>> gpus_in_gres("gpu:a100:2"), gpus_in_gres(["gpu", "shard:4"]), gpus_in_gres("shard:4"), gpus_in_gres(None)
-    (2, 1, None, None)
-    """
-    found = []
-    for item in ",".join(map(str, gres if isinstance(gres, list | tuple) else [gres])).split(","):
-        name, *rest = item.strip().removeprefix("gres/").removeprefix("gres:").split(":")
-        if name == "gpu":
-            found.append(int(rest[-1]) if rest and rest[-1].isdecimal() else 1)
-    return sum(found) if found else None
-
-
 def rivals(option: str) -> tuple[str, ...]:
     """Return the options that a request cannot have together with this one.
 

@@ -11,14 +11,15 @@ Rule 3: a sweep that has every key itself needs no profile, so none is read; the
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from unetsweep.bounded_json import read_user_text
-from unetsweep.config.names import gpus_in_gres, rivals
-from unetsweep.config.slurm_keys import SlurmKeys, key_problems, normal_option
+from unetsweep.config.gpu_requests import GpuRequest, gpu_request, gpus_in_gres, type_in_gres
+from unetsweep.config.names import MEMORY_OPTIONS, rivals
+from unetsweep.config.slurm_keys import GPU_OPTIONS, SlurmKeys, key_problems, normal_option
 from unetsweep.config.units import WHOLE_NODE, memory, memory_kb, minutes
 from unetsweep.config.yaml12 import located, read
 from unetsweep.core.spec import Resources
@@ -26,7 +27,9 @@ from unetsweep.decode import decode_with_defaults
 from unetsweep.errors import Problem
 from unetsweep.texts import counted
 
-_KEYS = tuple(f.name for f in fields(SlurmKeys) if f.name != "profile")
+_LATER = ("gpu_option", "mem_per_cpu", "mem_per_gpu")
+"""Keys that the `sweep.yaml` of an earlier version does not have."""
+_KEYS = tuple(f.name for f in fields(SlurmKeys) if f.name not in ("profile", *_LATER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +123,9 @@ def _merge(profile_keys: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str,
     if (own.get("gpus") is not None or own.get("pack") is not None) and "processes" not in own:
         profile_keys = {key: value for key, value in profile_keys.items() if key != "processes"}
     merged: dict[str, Any] = {**profile_keys, **own}
-    sbatch = _override(*({**_only(keys, "mem"), **_options(keys, "sbatch")} for keys in (profile_keys, own)))
+    sbatch = _override(*({**_memory_keys(keys), **_options(keys, "sbatch")} for keys in (profile_keys, own)))
     merged |= {
-        "mem": sbatch.pop("mem", None),
+        **{option.replace("-", "_"): sbatch.pop(option, None) for option in MEMORY_OPTIONS},
         "sbatch": {key: each for key, each in sbatch.items() if each is not None},
     }
     # null stays: the reconciler job then does not ask for what it would ask for by default
@@ -130,8 +133,10 @@ def _merge(profile_keys: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str,
     return merged
 
 
-def _only(keys: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {name: keys[name]} if name in keys else {}
+def _memory_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys for memory under the names of sbatch."""
+    names = {option: option.replace("-", "_") for option in MEMORY_OPTIONS}
+    return {option: keys[name] for option, name in names.items() if name in keys}
 
 
 def _options(keys: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -146,8 +151,9 @@ def _override(options: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, An
 
 
 def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
-    gpus, pack = keys.gpus or 0, max(1, keys.pack or 1)
-    plain = Resources()
+    asked, pack = gpu_request(keys.gpus) or GpuRequest(0), max(1, keys.pack or 1)
+    gpus, plain = asked.count, Resources()
+    option = next((each for each in GPU_OPTIONS if each == keys.gpu_option), plain.gpu_option)
     return Resources(
         profile=name,
         partition=keys.partition,
@@ -155,10 +161,14 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         qos=keys.qos,
         constraint=keys.constraint,
         gpus=gpus,
+        gpu_type=asked.type,
+        gpu_option=option,
         pack=pack,
         processes=max(1, keys.processes or gpus // pack),
         cpus=keys.cpus,
         mem=memory(keys.mem),
+        mem_per_cpu=memory(keys.mem_per_cpu),
+        mem_per_gpu=memory(keys.mem_per_gpu) if gpus else None,
         mem_max=memory(keys.mem_max),
         time_min=(minutes(keys.time) if keys.time is not None else None) or plain.time_min,
         python=_interpreter(keys.python, folders),
@@ -199,18 +209,35 @@ def _conflicts(
             "each process uses one GPU: leave processes out, or set gpus: 0"
         )
         found.append(Problem(message, f"{at}.processes"))
-    typed = gpus_in_gres(resources.sbatch.get("gres"))
-    if typed is not None and typed != gpus:
-        message = (
-            f"found {typed} GPUs, and gpus is {gpus}{origin('gpus')}; the trainings use gpus: write the same number"
-        )
-        found.append(Problem(message, f"{at}.sbatch.gres"))
-    if resources.mem == WHOLE_NODE and resources.mem_max:
-        message = f"found {resources.mem_max}{origin('mem_max')} with mem 0{origin('mem')}, which is all memory already"
-        found.append(Problem(message, f"{at}.mem_max"))
-    elif WHOLE_NODE in (resources.mem, resources.mem_max):
-        return found
-    elif resources.mem and resources.mem_max and memory_kb(resources.mem_max) < memory_kb(resources.mem):
-        message = f"found {resources.mem_max}{origin('mem_max')}, less than mem {resources.mem}{origin('mem')}"
-        found.append(Problem(message, f"{at}.mem_max"))
-    return found
+    if own.get("mem_per_gpu") is not None and not gpus:
+        found.append(Problem(f"found {own['mem_per_gpu']!r} without gpus; use mem", f"{at}.mem_per_gpu"))
+    return [*found, *_gres_conflicts(resources, origin, at), *_memory_conflicts(resources, origin, at)]
+
+
+def _gres_conflicts(resources: Resources, origin: Callable[[str], str], at: str) -> Iterator[Problem]:
+    """Yield what is wrong with GPUs that the sbatch option `gres` asks for: the trainings use those of `gpus`."""
+    gres = resources.sbatch.get("gres")
+    count = gpus_in_gres(gres)
+    if count is None or (count == resources.gpus and resources.gpu_type is None):
+        return
+    if count == resources.gpus:
+        asked = GpuRequest(resources.gpus, resources.gpu_type).written
+        yield Problem(f"asks for GPUs a second time, beside gpus: {asked}; remove them here", f"{at}.sbatch.gres")
+        return
+    kind = type_in_gres(gres)
+    instead = f"gpus: {GpuRequest(count, kind).written} and gpu_option: gres"
+    asked = GpuRequest(resources.gpus, resources.gpu_type).written
+    message = f"found {counted(count, 'GPU')}, and gpus is {asked}{origin('gpus')}; write {instead} instead"
+    yield Problem(message, f"{at}.sbatch.gres")
+
+
+def _memory_conflicts(resources: Resources, origin: Callable[[str], str], at: str) -> Iterator[Problem]:
+    most = resources.mem_max
+    if most is None or most == WHOLE_NODE:
+        return
+    if resources.mem == WHOLE_NODE:
+        message = f"found {most}{origin('mem_max')} with mem 0{origin('mem')}, which is all memory already"
+        yield Problem(message, f"{at}.mem_max")
+    elif resources.mem and memory_kb(most) < memory_kb(resources.mem):
+        message = f"found {most}{origin('mem_max')}, less than mem {resources.mem}{origin('mem')}"
+        yield Problem(message, f"{at}.mem_max")

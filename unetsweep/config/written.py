@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from unetsweep import __version__
+from unetsweep.config.gpu_requests import GpuRequest
 from unetsweep.config.load import spec_from
 from unetsweep.config.units import time_text
 from unetsweep.config.yaml12 import dump
@@ -52,6 +53,7 @@ def tree(spec: SweepSpec) -> dict[str, Any]:
     sampler = _with_arguments(spec.study.sampler, study.pop("sampler_args"))
     pruner = _with_arguments(spec.study.pruner, study.pop("pruner_args"))
     slurm = encode(spec.slurm)
+    slurm["gpus"] = GpuRequest(spec.slurm.gpus, slurm.pop("gpu_type")).written
     slurm["setup"] = list(spec.slurm.setup)
     return {
         "name": spec.name,

@@ -19,6 +19,8 @@ class Cause(Enum):
     """Its node failed, or did not boot."""
     START = "the job ended before its training began"
     """No process of it ever claimed the run: a bad node, or an environment in which nothing starts."""
+    DEVICE = "GPU error"
+    """The GPU of its node, its driver or NCCL does not work."""
     VANISHED = "the job vanished from the queue"
     MEMORY = "out of memory"
     GPU_MEMORY = "out of GPU memory"
@@ -39,8 +41,8 @@ CAUSE_OF_STATE = {
 }
 """SLURM's job states that name the cause."""
 
-ERROR_KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "network": Cause.START}
+ERROR_KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "device": Cause.DEVICE, "network": Cause.START}
 """The kinds of error files that name the cause."""
 
-SUSPECT = frozenset({Cause.NODE, Cause.START, Cause.HANG})
+SUSPECT = frozenset({Cause.NODE, Cause.START, Cause.DEVICE, Cause.HANG})
 """Losses after which the next attempt avoids the node."""

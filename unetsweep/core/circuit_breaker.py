@@ -61,12 +61,15 @@ def _new_failure(trial: Trial, run: Run) -> Failure | None:
 
 def _nothing_starts(observation: Observation) -> str | None:
     """Why to pause: no run began, and several repeatedly failed to start: the interpreter, a module or a set-up line is
-    wrong. A few runs are enough: those with low numbers are submitted first, and would use up their retries."""
+    wrong, or no GPU works. A few runs are enough: those with low numbers are submitted first, and would use up their
+    retries."""
     submitted = [
         run for run in observation.runs.values() if any(not attempt.refused for attempt in run.counted_attempts)
     ]
     attempts = [attempt for run in submitted for attempt in run.counted_attempts]
-    has_begun = any(attempt.claimed_by for attempt in attempts)
+    has_begun = any(attempt.claimed_by and attempt.cause is not Cause.DEVICE for attempt in attempts) or any(
+        run.progress for run in submitted
+    )
     failing = sum(_failed_starts(run) >= FAILED_STARTS for run in submitted)
     if observation.ended != observation.unjudged or has_begun or failing < RUNS_WITH_FAILED_STARTS:
         return None
@@ -75,6 +78,13 @@ def _nothing_starts(observation: Observation) -> str | None:
         return (
             f"no job of the sweep starts its training, because a disk is full: {full[-1]}; free space there, then run "
             "`unetsweep submit` and `unetsweep retry`"
+        )
+    broken = [attempt.lost for attempt in attempts if attempt.cause is Cause.DEVICE and attempt.lost]
+    if broken:
+        return (
+            f"no GPU that was tried works: {broken[-1]}; test them with `unetsweep doctor`, choose other nodes "
+            "(slurm.partition, slurm.constraint) or another build of PyTorch, then run `unetsweep submit` and "
+            "`unetsweep retry`"
         )
     messages = [attempt.lost for attempt in attempts if attempt.cause is Cause.START and attempt.lost]
     return (
@@ -85,4 +95,8 @@ def _nothing_starts(observation: Observation) -> str | None:
 
 def _failed_starts(run: Run) -> int:
     """Attempts of the run that ended before they began."""
-    return sum(attempt.cause in (Cause.START, Cause.DISK) for attempt in run.counted_attempts if not attempt.refused)
+    return sum(
+        attempt.cause in (Cause.START, Cause.DEVICE, Cause.DISK)
+        for attempt in run.counted_attempts
+        if not attempt.refused
+    )

@@ -22,7 +22,7 @@ class Ending:
     """What a start left when it ended: an error file, or only an exit status."""
 
     kind: str
-    """`exception`, `environment`, `time`, `gpu_memory`, `disk`, `network`; `exit`: there is only an exit status."""
+    """`exception`, `environment`, `time`, `gpu_memory`, `disk`, `device`, `network`; `exit`: only an exit status."""
     message: str
     where: str = ""
     """Path of the error file or log to read; empty: there is none."""

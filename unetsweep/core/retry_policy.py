@@ -8,14 +8,14 @@ Rule 2: losses that a training causes get few retries, losses that the cluster c
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from unetsweep.core.actions import MarkLost
 from unetsweep.core.causes import CAUSE_OF_STATE, ERROR_KINDS, SUSPECT, Cause
 from unetsweep.core.corners import values_of
 from unetsweep.core.observation import Attempt, JobState, Observation, Run, Trial
-from unetsweep.core.spec import SweepSpec
+from unetsweep.core.spec import Resources, SweepSpec
 from unetsweep.texts import counted
 
 EXCLUDED_FOR = timedelta(hours=6)
@@ -27,7 +27,7 @@ MAX_UNSTARTED = 20
 MAX_TIME_LIMITS = 2
 """Starts in a row that reach the time limit without a new epoch: a third would not finish one either."""
 
-_CLUSTER = frozenset({Cause.NODE, Cause.START, Cause.VANISHED})
+_CLUSTER = frozenset({Cause.NODE, Cause.START, Cause.DEVICE, Cause.VANISHED})
 _REQUEUES = frozenset({Cause.REQUEUE, Cause.TIME, Cause.PREEMPTED})
 _UNEXPLAINED = frozenset({Cause.UNEXPLAINED, Cause.DISK})
 _SIZE = re.compile(r"(\d+)([KMGT]?)", re.IGNORECASE)
@@ -135,7 +135,7 @@ def _unmarked_losses(run: Run) -> int:
 
 def _with_more_memory(spec: SweepSpec, run: Run, kept: Overrides) -> Retry | Exhausted:
     """Retry with twice the memory, up to `slurm.mem_max`; else Exhausted."""
-    asked, most = kept.mem or spec.slurm.mem, spec.slurm.mem_max
+    asked, most = kept.mem or memory_of_job(spec.slurm), spec.slurm.mem_max
     times = _unmarked_losses(run) + sum(a.cause is Cause.MEMORY for a in run.counted_attempts)
     have, bound = mebibytes(asked), mebibytes(most)
     advice = "raise slurm.mem, or let it grow by setting slurm.mem_max"
@@ -159,6 +159,27 @@ def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides
     if run.epochs_done or share <= 1:
         return Exhausted(f"the GPU ran out of memory with {counted(share, 'image')} a step; {advice}")
     return Retry(Overrides(kept.mem, math.ceil(share / 2)))
+
+
+def memory_of_job(resources: Resources) -> str | None:
+    """The memory that a job asks for, in SLURM's notation, if it can be told; else None.
+
+    >>> memory_of_job(Resources(mem_per_cpu="2G", cpus=4, processes=2)), memory_of_job(Resources(mem_per_cpu="2G"))
+    ('16384M', None)
+    """
+    trainings = resources.processes * resources.pack
+    each, count = (
+        (resources.mem_per_gpu, resources.gpus)
+        if resources.mem_per_gpu is not None
+        else (resources.mem_per_cpu, trainings * (resources.cpus or 0))
+    )
+    known = mebibytes(each)
+    return f"{known * count}M" if known is not None and count else resources.mem
+
+
+def with_memory(resources: Resources, mem: str) -> Resources:
+    """The resources with another amount of memory for the job, however the sweep asks for it."""
+    return replace(resources, mem=mem, mem_per_cpu=None, mem_per_gpu=None)
 
 
 def mebibytes(size: str | None) -> int | None:

@@ -9,6 +9,7 @@ from unetsweep.core.space import Choices, Domain, Point, Range, Space, contains,
 from unetsweep.core.spending import Limits
 from unetsweep.trial_config import ParameterValue
 
+GpuOption = Literal["gpus-per-node", "gres", "gpus-per-task"]
 NO_SAMPLER = "none"
 """Only the listed points are trained."""
 
@@ -79,6 +80,10 @@ class Resources:
     constraint: str | None = None
     gpus: int = 0
     """GPUs of each job; 0: train on the CPU."""
+    gpu_type: str | None = None
+    """Type of these GPUs, or MIG profile, as the cluster names it: `h100`, `1g.10gb`. None: any."""
+    gpu_option: GpuOption = "gpus-per-node"
+    """The option of sbatch with which this cluster wants to be asked for GPUs."""
     pack: int = 1
     """Trainings side by side in each job; they divide its GPUs among them."""
     processes: int = 1
@@ -87,6 +92,10 @@ class Resources:
     """CPUs of each process; None: the cluster's default, or one in a packed job."""
     mem: str | None = None
     """Memory of the job in SLURM's notation: `4G`; `0` is all memory of the node. None: the cluster's default."""
+    mem_per_cpu: str | None = None
+    """Instead of `mem`: memory for each CPU."""
+    mem_per_gpu: str | None = None
+    """Instead of `mem`: memory for each GPU."""
     mem_max: str | None = None
     """Most memory that a retry requests; None: no retry requests more."""
     time_min: int = 60

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unetsweep.config.names import MEMORY_OPTIONS, gpus_in_gres
 from unetsweep.core.observation import Job
 from unetsweep.core.paths import job_name
 from unetsweep.core.spec import Resources
@@ -24,6 +23,7 @@ from unetsweep.doctor import payload
 from unetsweep.errors import RefusedError, SchedulerError
 from unetsweep.schedulers.slurm import commands
 from unetsweep.schedulers.slurm.batch_script import environment_lines
+from unetsweep.schedulers.slurm.resource_options import gpu_options
 from unetsweep.schedulers.slurm.sbatch import sbatch
 
 NAME = "unetsweep-doctor"
@@ -104,16 +104,16 @@ def _script(folder: Path, name: str, resources: Resources) -> str:
         "ntasks": 1,
         "cpus-per-task": 1,
         "time": min(MINUTES, resources.time_min),
-        "mem": None if set(MEMORY_OPTIONS) & resources.sbatch.keys() else "2G",
+        "mem" if resources.mem_per_cpu is None and resources.mem_per_gpu is None else "mem-per-cpu": "2G",
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
         "constraint": resources.constraint,
-        "gpus-per-node": 1 if resources.gpus and gpus_in_gres(resources.sbatch.get("gres")) is None else None,
     }
     for key, value in resources.sbatch.items():
         text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
         options.setdefault(str(key).lstrip("-").replace("_", "-"), text)
+    options |= gpu_options(resources, tasks=1, gpus=min(1, resources.gpus))
     return "\n".join(
         [
             "#!/bin/bash",

@@ -7,6 +7,7 @@ Rule 2: gradients are added in the order of the ranks, so that no bit depends on
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import cast
 
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -31,6 +32,9 @@ class DistributedContext:
     gpu_share: float = 1.0
     """Fraction of each of its GPUs that belongs to this training, if several trainings share them."""
 
+
+TIMEOUT = timedelta(minutes=10)
+"""How long a rank waits for the others in one operation. Validation and saving on rank 0 take seconds."""
 
 SINGLE_PROCESS = DistributedContext()
 """The context of a training with one process."""
@@ -95,7 +99,8 @@ def strategy(context: DistributedContext, gpu: bool) -> DDPStrategy | str:
     """
     if context.size == 1:
         return "auto"
-    return OrderedDDP(process_group_backend="nccl" if gpu else "gloo", broadcast_buffers=False)
+    backend = "nccl" if gpu else "gloo"
+    return OrderedDDP(process_group_backend=backend, broadcast_buffers=False, timeout=TIMEOUT)
 
 
 def mean_in_order(_: object, bucket: distributed.GradBucket) -> Future[Tensor]:  # type: ignore[name-defined]

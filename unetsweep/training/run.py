@@ -21,13 +21,14 @@ import torch
 
 from unetsweep import package
 from unetsweep.contract import TrialConfig, config_problems, one_value_problem, precision_problem, run_key
-from unetsweep.errors import ConfigError, Problem, SupersededError, TrainingError
+from unetsweep.errors import ConfigError, GpuError, Problem, SupersededError, TrainingError
 from unetsweep.training import data, precision
 from unetsweep.training.augmented_sizes import least_side
 from unetsweep.training.callbacks import EpochEnds, StepSeed
 from unetsweep.training.checkpoints import LAST, ArtifactWriter, OwnedCheckpointIO, TrainingState, read_training_state
 from unetsweep.training.data import TrialImages
 from unetsweep.training.decisions import StopCheck, never_stop
+from unetsweep.training.first_error import FirstError, Record
 from unetsweep.training.lightning_compat import (
     epochs_done,
     keep_signal_handlers,
@@ -51,6 +52,7 @@ def train(
     owns: Callable[[], bool] = lambda: True,
     stop_check: StopCheck = never_stop,
     micro_batch: int | None = None,
+    record_error: Record = lambda _: None,
     name: str = "",
 ) -> None:
     """Train `config` to the largest of `milestones` (default: its epochs) and write each one's result into `out`.
@@ -62,7 +64,8 @@ def train(
     `stop_check` is called on rank 0 at the end of each epoch. When it returns a reason, every rank saves and
     returns before the last milestone, and rank 0 writes `requeue-<claim>.json`. `prune.json` prunes milestones.
     With `micro_batch` each process takes its share of a batch in parts of at most that many images: the same
-    step except for the order of its sums. `name` identifies the run in messages.
+    step except for the order of its sums. `record_error` gets the error of a training before the training is taken
+    down. `name` identifies the run in messages.
 
     Raises ConfigError or DataError if config and images do not fit together, and TrainingError if the
     training cannot start or continue, or if `owns` (called on rank 0 before every rename and at the end of each
@@ -98,7 +101,7 @@ def train(
     )
     ends = EpochEnds(config, scorer, artifacts, training_state, wanted, started, stop_check)
     try:
-        _fit(ends, context, device)
+        _fit(ends, context, device, FirstError(record_error, context.size))
     except SupersededError:  # raised on every rank
         leave(context)
         raise
@@ -113,14 +116,15 @@ def train(
 
 
 def device_of(config: TrialConfig, context: DistributedContext = SINGLE_PROCESS) -> torch.device:
-    """The device of this rank. Raises TrainingError if a GPU is asked for and torch sees none."""
+    """The device of this rank. If a GPU is asked for and torch sees none: GpuError, or TrainingError if this build of
+    torch can see none anywhere."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if config.accelerator == "cpu" or (config.accelerator == "auto" and not count):
         return torch.device("cpu")
     if not count:
         built = "" if torch.version.cuda else f" (torch {torch.__version__} was built without CUDA)"
         where = f"rank {context.rank} of {context.size} on {socket.gethostname()}"
-        raise TrainingError(
+        raise (GpuError if torch.version.cuda else TrainingError)(
             f"{where}: the config asks for a GPU and torch sees none{built}; "
             "ask the scheduler for GPUs (slurm.gpus), or set accelerator: cpu"
         )
@@ -198,7 +202,7 @@ def _training_state(config: TrialConfig, out: Path, wanted: list[int], images: T
     return found
 
 
-def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device) -> None:
+def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device, first_error: FirstError) -> None:
     config, artifacts, images = ends.config, ends.artifacts, ends.scorer.images.train
     for logger in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(logger).setLevel(logging.WARNING)
@@ -206,7 +210,7 @@ def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device) -> 
     module = Segmentation(config, len(images.images))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|lightning|torch\.distributed)\b")
-        trainer = _trainer(ends, context, device)
+        trainer = _trainer(ends, context, device, first_error)
         epoch = partial(epochs_done, trainer)
         gpu = device.type == "cuda"
         micro = ends.scorer.micro_batch
@@ -216,7 +220,7 @@ def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device) -> 
         trainer.fit(module, batches, ckpt_path=artifacts.out / LAST if ends.training_state.epoch else None)
 
 
-def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device) -> pl.Trainer:
+def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device, first_error: FirstError) -> pl.Trainer:
     """A trainer with everything off that costs time, guesses, or writes files."""
     config, gpu = ends.config, device.type == "cuda"
     trainer = pl.Trainer(
@@ -228,7 +232,7 @@ def _trainer(ends: EpochEnds, context: DistributedContext, device: torch.device)
         precision=precision.of_lightning(config.trainer.precision),
         max_epochs=ends.wanted[-1],
         accumulate_grad_batches=data.parts_of_step(config, ends.scorer.micro_batch),
-        callbacks=[StepSeed(config.seed), ends],
+        callbacks=[first_error, StepSeed(config.seed), ends],
         deterministic=True,
         benchmark=False,
         use_distributed_sampler=False,

@@ -129,6 +129,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
         owns=claim.holds,
         stop_check=job_end,
         micro_batch=attempt_file.micro_batch,
+        record_error=lambda error: write_error(folder, error, claim.attempt, start.restart, rank),
         name=f"{sweep.name}/{folder.name}",
     )
 

@@ -18,20 +18,22 @@ from submitit import SlurmExecutor
 from submitit.core.utils import DelayedSubmission
 
 from unetsweep.atomic import flush, named
-from unetsweep.config.names import MEMORY_OPTIONS, gpus_in_gres
 from unetsweep.core import paths
 from unetsweep.core.ports import Payload, ReconcilerRequest, Submission
 from unetsweep.core.spec import Resources
 from unetsweep.errors import RefusedError, SchedulerError
 from unetsweep.schedulers.slurm import commands
 from unetsweep.schedulers.slurm.batch_script import GENERIC, reconciler_script, setup_lines
+from unetsweep.schedulers.slurm.resource_options import gpu_options, memory_options
 from unetsweep.schedulers.slurm.sbatch import sbatch
 
 _RESERVED = {
     "array": "use run.parallel",
     "cpus-per-task": "use slurm.cpus",
     "error": "all output goes to one log",
+    "gpus": "use slurm.gpus",
     "gpus-per-node": "use slurm.gpus",
+    "gpus-per-task": "use slurm.gpus",
     "job-name": "unetsweep finds the job by its name",
     "nodes": "a training runs on one node",
     "ntasks": "use slurm.processes",
@@ -137,18 +139,16 @@ def _options(resources: Resources, exclude: Sequence[str] = ()) -> dict[str, Any
         "qos": resources.qos,
         "constraint": resources.constraint,
         "cpus_per_task": resources.cpus,
-        "gpus_per_node": resources.gpus or None,
-        "mem": resources.mem,
     }
+    for name, value in memory_options(resources).items():
+        options[name.replace("-", "_")] = value
     for name, value in resources.sbatch.items():
         key = str(name).lstrip("-").replace("_", "-")
-        if key in MEMORY_OPTIONS and resources.mem is not None:
-            continue  # a retry asks for more memory than this
         if key in _RESERVED:
             raise RefusedError(f"slurm.sbatch: {key!r} cannot be set there: {_RESERVED[key]}")
         options[key.replace("-", "_")] = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-    if gpus_in_gres(options.get("gres")) is not None:  # of a type: SLURM does not accept both
-        del options["gpus_per_node"]
+    for name, value in gpu_options(resources, resources.processes).items():
+        options[name.replace("-", "_")] = value
     if exclude:
         options["exclude"] = ",".join(filter(None, (options.get("exclude"), *exclude)))
     return {key: value for key, value in options.items() if value is not None and value is not False}
