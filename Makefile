@@ -18,7 +18,7 @@ HASH := \#
 SAMPLE := $(shell grep -qsE '^[^$(HASH)]*root: *["'\'']?([^ ]*/)?data/sample/*["'\'']?([ ,}]|$$)' '$(SWEEP)' && echo data/sample/groups.csv)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slurm test-faults test-all coverage check fix slurm-up slurm-down simulate bench results-page clean
+.PHONY: help sweep test test-slurm test-faults test-all coverage check fix docs slurm-up slurm-down simulate bench results-page pictures clean
 .DELETE_ON_ERROR:
 # If it were set, each of the hundreds of Python processes below would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -67,6 +67,10 @@ fix: $(READY) ## Fix what the linters can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY) ## Build the documentation into build/site, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo build/site/index.html
+
 slurm-up: ## Start a SLURM cluster on this machine: eval "$(make -s slurm-up)" (VARIANT=dbd has sacct)
 	@TESTBED_VARIANT=$(VARIANT) slurm/testbed/start
 
@@ -82,6 +86,9 @@ bench: $(READY) ## Run the benchmarks, and compare them with their budgets
 
 results-page: $(READY) ## Run SWEEP, and write its page in docs/results: table, learning curves, best and worst images
 	$(BIN)/python -m benchmarks.published $(SWEEP) --executor $(EXECUTOR)
+
+pictures: $(READY) ## Make the pictures of the documentation from a sweep on data/chase_db1; needs Chromium
+	$(BIN)/python -m benchmarks.pictures
 
 clean: ## Delete what can be built again; keeps results, data and clusters
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,11 +21,12 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-FOLDERS = ("tests/training", "tests/faults")
-"""Each folder is one group: tests/training shares a fork server, and tests/faults is one campaign."""
+FOLDERS = ("tests/training", "tests/faults", "tests/docs")
+"""Each folder is one group: tests/training shares a fork server, tests/faults is one campaign, and the examples of the
+pages share a folder."""
 FIRST = (
     *("tests/faults", "tests/slurm/test_slurm_training.py", "accounting"),
-    *("tests/training", "tests/docs/test_docs.py", "tests/cli/test_shared.py", "tests/cli/test_confirm.py"),
+    *("tests/training", "tests/docs", "tests/cli/test_shared.py", "tests/cli/test_confirm.py"),
 )
 """The groups that take longest start first, or one worker would still run them when the others are done."""
 

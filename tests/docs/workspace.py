@@ -8,7 +8,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 from pages import ROOT
+
+from unetsweep.datasets.synthetic_eye import grow
+from unetsweep.datasets.synthetic_fundus import photograph
 
 _UNETSWEEP = """#!/bin/bash
 if [ "$1 $2" = "data sample" ] && [ $# = 3 ]; then set -- "$@" --size 48 --eyes 3; fi
@@ -28,6 +33,13 @@ _SMALLER = {
     "model: {base: 8, depth: 3": "model: {base: 2, depth: 1",
     "comet: offline": "comet: off",
 }
+_SMALLER_EXAMPLES = {
+    "image_size: 256": "image_size: 32",
+    "epochs: [10, 30]": "epochs: [1, 3]",
+    "epochs=[10, 30, 60]": "epochs=[1, 3, 4]",
+}
+CHILDREN = 14
+"""Of CHASE_DB1, each with two eyes."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,30 @@ def make_workspace(folder: Path) -> Workspace:
     for name in ("python", "python3"):
         _script(bin_folder / name, _PYTHON.format(python=sys.executable, tests=ROOT / "tests"))
     _make_small(folder / "sweeps" / "quickstart.yaml")
+    _draw_chase(folder / "Downloads" / "CHASEDB1")
     workspace = Workspace(folder, bin_folder)
     workspace.bash("unetsweep data sample data/sample")
     workspace.bash("unetsweep submit sweeps/quickstart.yaml --executor local --watch")
     return workspace
+
+
+def smaller(example: str) -> str:
+    """The example with images and epochs that train in a second."""
+    for large, small in _SMALLER_EXAMPLES.items():
+        example = example.replace(large, small)
+    return example
+
+
+def _draw_chase(folder: Path) -> None:
+    """Draw eyes under the file names of CHASE_DB1, as its archive has them."""
+    folder.mkdir(parents=True)
+    for number in range(2 * CHILDREN):
+        rng = np.random.default_rng(number)
+        image, mask = photograph(grow(rng), 64, rng)
+        name = f"Image_{number // 2 + 1:02d}{'LR'[number % 2]}"
+        cv2.imwrite(str(folder / f"{name}.jpg"), image[..., ::-1])
+        for observer in ("1stHO", "2ndHO"):
+            cv2.imwrite(str(folder / f"{name}_{observer}.png"), mask)
 
 
 def _make_small(sweep: Path) -> None:

@@ -12,7 +12,8 @@ PAGE = ROOT / "docs" / "commands.md"
 _HEAD = """\
 # Commands
 
-The `--help` of every command. `python tests/docs/write_commands.py` generates this page.
+After this page you know every command and its options.
+The page is the `--help` of each of them. `python tests/docs/write_commands.py` generates it.
 
 Every command takes the same addresses:
 
