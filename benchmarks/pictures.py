@@ -1,7 +1,7 @@
 """Make the pictures of the documentation from one sweep: its live view, its report page, and a panel.
 
-`python -m benchmarks.pictures [--data data/chase_db1] [--into docs/pictures]` (`make pictures`) runs a sweep of five
-minutes on two cores, on the photographs of CHASE_DB1 (`unetsweep data import chase_db1 FOLDER`). It needs Chromium.
+`python -m benchmarks.pictures [--data data/chase_db1] [--into docs/pictures]` (`make pictures`) runs a sweep of some
+minutes on the photographs of CHASE_DB1 (`unetsweep data import chase_db1 FOLDER`). It needs Chromium.
 
     watch.svg      the live view while trials run
     report.png     the table and the learning curves of the page that `report --format html` writes
@@ -99,12 +99,12 @@ def make_pictures(work: Path, data: Path, into: Path, chromium: str) -> None:
 
 
 def busiest(states: Iterator[LiveSweep]) -> tuple[Line, ...]:
-    """Follow the sweep to its end, and return the view at the time when most was to be seen."""
-    best, frame = (0, 0), tuple[Line, ...]()
+    """Follow the sweep to its end, and return the view when the curves of the running trials were longest."""
+    most, frame = 0, tuple[Line, ...]()
     for sweep in states:
-        seen = len(sweep.counts), sum(len(trial.curve) for trial in sweep.running)
-        if sweep.running and seen >= best:
-            best, frame = seen, live_frame(sweep, TERMINAL, utc_now())
+        epochs = sum(len(trial.curve) for trial in sweep.running)
+        if epochs > most:
+            most, frame = epochs, live_frame(sweep, TERMINAL, utc_now())
     return frame
 
 
