@@ -1,4 +1,4 @@
-"""The programs of docs/trainers.md, for tests that run them."""
+"""The programs of the pages about trainers, for tests that run them."""
 
 import hashlib
 import json
@@ -7,14 +7,15 @@ from pathlib import Path
 
 from unetsweep import client
 
-PAGE = Path(__file__).parents[1] / "docs" / "trainers.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = (DOCS / "trainers.md", DOCS / "tutorials" / "pytorch-script.md")
 KILLED = """
 import os, runpy, sys, unetsweep_client
 report = unetsweep_client.Run.report
 def report_and_die(self, epoch, **values):
     report(self, epoch, **values)
     mark = self.out / "was-killed"
-    if epoch == 3 and self.params["learning_rate"] == 0.01 and not mark.exists():
+    if epoch == 3 and 0.01 in self.params.values() and not mark.exists():
         mark.touch()
         os.kill(os.getpid(), 9)
 unetsweep_client.Run.report = report_and_die
@@ -24,11 +25,11 @@ runpy.run_path(sys.argv[1], run_name="__main__")
 
 
 def write_programs(folder: Path) -> None:
-    """Write the programs of the page, the client and the callback into a folder."""
-    page = PAGE.read_text()
+    """Write the programs of the pages, the client and the callback into a folder."""
+    text = "\n".join(page.read_text() for page in PAGES)
     for suffix, marker in (("py", "PYTHON"), ("sh", "BASH")):
         pattern = rf"^cat > (\w+\.{suffix}) <<'{marker}'\n(.*?)^{marker}$"
-        for name, program in re.findall(pattern, page, re.MULTILINE | re.DOTALL):
+        for name, program in re.findall(pattern, text, re.MULTILINE | re.DOTALL):
             (folder / name).write_text(program)
     for name in ("client", "lightning"):
         (folder / f"unetsweep_{name}.py").write_bytes((Path(client.__file__).parent / f"{name}.py").read_bytes())

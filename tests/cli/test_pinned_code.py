@@ -129,7 +129,14 @@ def test_a_whole_copy_that_another_submit_makes_at_the_same_time_is_never_touche
 
 def test_a_copy_contains_the_sources_and_their_origin(tmp_path: Path):
     folder = code_snapshot.pin(tmp_path)
-    assert {path.suffix for path in (folder / "unetsweep").rglob("*") if path.is_file()} <= {".py", ".typed"}
+    assert {path.suffix for path in (folder / "unetsweep").rglob("*") if path.is_file()} <= {
+        ".py",
+        ".typed",
+        ".j2",
+        ".html",
+        ".css",
+        ".js",
+    }
     assert {path.name for path in folder.iterdir()} <= {"unetsweep", "code.json", "code.diff"}
     assert package.code(folder / "unetsweep")["package"] == folder.name == package.code()["package"]
     assert (folder / "unetsweep" / "__main__.py").is_file()

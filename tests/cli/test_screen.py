@@ -262,6 +262,15 @@ def test_a_sweep_that_ends_leaves_the_screen_and_returns_its_last_state(
     check_restored(read_all(pipe[0]), before, pipe)
 
 
+@pytest.fixture
+def with_interrupts() -> Iterator[None]:
+    """Ctrl-C as for a command in the foreground: it is ignored if the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("with_interrupts")
 @pytest.mark.parametrize(
     ("number", "raised"),
     [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit), (signal.SIGHUP, SystemExit)],

@@ -178,7 +178,7 @@ def test_ctrl_c_ends_the_watching_command_and_not_the_trainings(here: Path):
     view.send_signal(signal.SIGINT)
     output, _ = view.communicate(timeout=30)
     assert view.returncode == 0
-    assert "unetsweep status s" in output
+    assert "unetsweep watch s" in output
     while not (here / "results/s/trials/0000/result.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.2)

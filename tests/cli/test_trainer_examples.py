@@ -1,4 +1,4 @@
-"""The examples of docs/trainers.md: killed in the middle, and at the time limit, they end as if uninterrupted.
+"""The examples of the pages about trainers: killed in the middle, and at the time limit, they end as if uninterrupted.
 
 The test of the pages runs the same programs in sweeps, and tests/slurm on a real SLURM.
 """
@@ -17,10 +17,15 @@ import pytest
 from local_sweeps import Workspace
 from page_programs import digest, epochs_of, write_programs
 
-PROGRAMS = pytest.mark.parametrize("program", ["loop.py", "module.py"])
+PROGRAMS = pytest.mark.parametrize("program", ["resuming.py", "module.py"])
+NAMES = {
+    "resuming.py": ("lr", "metric: mse, direction: minimize"),
+    "module.py": ("learning_rate", "metric: val_iou"),
+}
+"""What each program calls its learning rate, and what its sweep optimises."""
 SWEEP = """\
-space: {{epochs: 6, batch_size: 32, learning_rate: [1e-3, 1e-2]}}
-study: {{sampler: tpe, trials: 2, seed: 7, pruner: {{name: asha, min_epochs: 2}}}}
+space: {{epochs: 6, batch_size: 32, {rate}: [1e-3, 1e-2]}}
+study: {{{metric}, sampler: tpe, trials: 2, seed: 7, pruner: {{name: asha, min_epochs: 2}}}}
 trainer: {{command: "{python} killed.py {program}", resumes: true}}
 run: {{parallel: 1}}
 """
@@ -42,7 +47,7 @@ def run(folder: Path, out: str, claim: str, *arguments: str, left: float | None 
         "UNETSWEEP_CLAIM": claim,
         "UNETSWEEP_MILESTONES": "2,6",
         "UNETSWEEP_SEED": "7",
-        "UNETSWEEP_PARAMS": json.dumps({"learning_rate": 0.01, "epochs": 6}),
+        "UNETSWEEP_PARAMS": json.dumps({"learning_rate": 0.01, "lr": 0.01, "epochs": 6}),
         "UNETSWEEP_DEADLINE": "" if left is None else f"{time.time() + left:.0f}",
     }
     if arguments[0].endswith(".py"):
@@ -76,7 +81,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 def result(run_folder: Path, epochs: int) -> tuple[Any, ...]:
     found = json.loads((run_folder / "milestones" / f"{epochs}.json").read_bytes())
-    return found["state"], found["epochs_run"], found["val_loss"]
+    return found["state"], found["epochs_run"], found.get("mse", found.get("val_loss"))
 
 
 @pytest.mark.train
@@ -97,18 +102,17 @@ def test_a_training_that_was_interrupted_ends_with_the_bits_of_an_uninterrupted_
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("program", ["loop.py", pytest.param("module.py", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("program", ["resuming.py", pytest.param("module.py", marks=pytest.mark.thorough)])
 def test_a_search_with_pruning_resumes_a_training_that_was_killed_from_its_own_checkpoint(
     program: str, workspace: Workspace, whole: Whole
 ):
+    rate, metric = NAMES[program]
     path = workspace.folder / "s.yaml"
-    path.write_text(SWEEP.format(python=sys.executable, program=program))
+    path.write_text(SWEEP.format(python=sys.executable, program=program, rate=rate, metric=metric))
     workspace.submit(path, "--watch")
     workspace.wait_ended(2)
     trials = [json.loads(path.read_bytes()) for path in sorted(workspace.root().glob("trials/*/trial.json"))]
-    (killed,) = [
-        workspace.root() / f"runs/{each['run']:04d}" for each in trials if each["params"]["learning_rate"] == 1e-2
-    ]
+    (killed,) = [workspace.root() / f"runs/{each['run']:04d}" for each in trials if each["params"][rate] == 1e-2]
     assert result(killed, 6) == result(whole(program), 6)
     assert digest(killed) == digest(whole(program))
     assert [epochs_of(killed, claim) for claim in ("1-0", "2-0")] == [[1, 2, 3], [3, 4, 5, 6]]

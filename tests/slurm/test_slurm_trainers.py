@@ -1,4 +1,4 @@
-"""Trainers of the user's own on a real SLURM: the programs of docs/trainers.md, killed and at their time limits.
+"""Trainers of the user's own on a real SLURM: the programs of the pages about trainers, killed and at their time limits.
 
 All sweeps run side by side in one test: each only waits most of the time.
 """
@@ -19,8 +19,8 @@ from slurm_sweeps import results_of, unetsweep, until, until_queue_is_empty
 pytestmark = [pytest.mark.slurm, pytest.mark.train]
 
 LOOP = """\
-space: {{epochs: {epochs}, batch_size: 32, learning_rate: {rates}}}
-study: {{seed: 7, {study}}}
+space: {{epochs: {epochs}, batch_size: 32, lr: {rates}}}
+study: {{metric: mse, direction: minimize, seed: 7, {study}}}
 trainer: {{command: "{python} {program} {epoch_s} {{out}}", resumes: true}}
 run: {{parallel: 2}}
 slurm: {{time: {time}, mem: 1500M}}
@@ -41,11 +41,13 @@ def workspace(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch)
     """A working directory with the programs of the page. Those of PyTorch sleep in each epoch."""
     monkeypatch.chdir(tmp_path)
     write_programs(tmp_path)
-    report = "    run.report(epoch, val_loss"
+    report = "    run.report(epoch, mse"
     loop = (
-        Path("loop.py").read_text().replace(report, f"    import sys, time; time.sleep(float(sys.argv[1]))\n{report}")
+        Path("resuming.py")
+        .read_text()
+        .replace(report, f"    import sys, time; time.sleep(float(sys.argv[1]))\n{report}")
     )
-    Path("loop.py").write_text(loop)
+    Path("resuming.py").write_text(loop)
     Path("deaf.py").write_text(loop.replace("run.should_stop()", "False"))
     shell = Path("train.sh").read_text().replace("-lt 30 ]", "-lt 15 ]")
     Path("slow.sh").write_text(shell.replace("    epoch=$((epoch + 1))", "    epoch=$((epoch + 1)); sleep 3"))
@@ -67,15 +69,15 @@ def run_alone(out: Path) -> None:
         "UNETSWEEP_CLAIM": "1-0",
         "UNETSWEEP_MILESTONES": str(EPOCHS),
         "UNETSWEEP_SEED": "7",
-        "UNETSWEEP_PARAMS": json.dumps({"learning_rate": 0.01, "epochs": EPOCHS}),
+        "UNETSWEEP_PARAMS": json.dumps({"lr": 0.01, "epochs": EPOCHS}),
     }
-    subprocess.run([sys.executable, "loop.py", "0"], env={**os.environ, **variables}, check=True, timeout=300)
+    subprocess.run([sys.executable, "resuming.py", "0"], env={**os.environ, **variables}, check=True, timeout=300)
 
 
 def run_of(runs: Path, rate: float) -> Path:
     """The run with this learning rate."""
     trials = (json.loads(path.read_bytes()) for path in runs.parent.glob("trials/*/trial.json"))
-    (found,) = [runs / f"{trial['run']:04d}" for trial in trials if trial["params"]["learning_rate"] == rate]
+    (found,) = [runs / f"{trial['run']:04d}" for trial in trials if trial["params"]["lr"] == rate]
     return found
 
 
@@ -87,7 +89,7 @@ def kill_program(run: Path) -> None:
             line = path.read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"loop.py" in line and str(run.resolve()).encode() in line:
+        if b"resuming.py" in line and str(run.resolve()).encode() in line:
             os.kill(int(path.parent.name), signal.SIGKILL)
             return
     raise AssertionError(f"nothing trains {run}")
@@ -106,16 +108,16 @@ def epochs_of_all(run: Path) -> list[int]:
 
 def score(run: Path) -> tuple[Any, ...]:
     found = json.loads((run / f"milestones/{EPOCHS}.json").read_bytes())
-    return found["state"], found["epochs_run"], found["val_loss"]
+    return found["state"], found["epochs_run"], found["mse"]
 
 
 def test_trainers_that_are_killed_or_reach_their_time_limit_end_as_if_uninterrupted(workspace: Path, cluster: Cluster):
     tpe = "sampler: tpe, trials: 2, pruner: {name: asha, min_epochs: 4}"
-    limit = submit("limit", "loop.py", 4, "1m", "1e-2", "sampler: grid") / "0000"
+    limit = submit("limit", "resuming.py", 4, "1m", "1e-2", "sampler: grid") / "0000"
     deaf = submit("deaf", "deaf.py", 5, "1m", "1e-2", "sampler: grid") / "0000"
     Path("shell.yaml").write_text(SHELL)
     unetsweep("submit", "shell.yaml")
-    runs = submit("killed", "loop.py", 1, "10m", "[1e-3, 1e-2]", tpe)
+    runs = submit("killed", "resuming.py", 1, "10m", "[1e-3, 1e-2]", tpe)
     killed = run_of(runs, 1e-2)
     kill_program(killed)
     run_alone(workspace / "alone")

@@ -178,7 +178,8 @@ def test_no_other_module_touches_a_private_attribute() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
                 assert isinstance(node.value, ast.Name), f"{path.name}:{node.lineno}"
-                assert node.value.id == "self", f"{path.name}:{node.lineno}"
+                is_exit = (node.value.id, node.attr) == ("os", "_exit")  # documented, despite its name
+                assert is_exit or node.value.id == "self", f"{path.name}:{node.lineno}"
 
 
 def test_the_objects_with_the_replaced_methods_are_where_we_replace_them() -> None:
