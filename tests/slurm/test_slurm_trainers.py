@@ -1,4 +1,4 @@
-"""Trainers of the user's own on a real SLURM: the programs of the pages about trainers, killed and at their time limits.
+"""Trainers of the user's own on a real SLURM: the programs of the docs, killed and at their time limits.
 
 All sweeps run side by side in one test: each only waits most of the time.
 """
