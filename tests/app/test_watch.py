@@ -14,6 +14,7 @@ from unetsweep.config.written import as_yaml
 from unetsweep.core import paths
 from unetsweep.core.live import LiveSweep
 from unetsweep.core.observation import Job, JobState
+from unetsweep.core.space import Choices
 from unetsweep.core.spending import Limits
 from unetsweep.schedulers.local.local_jobs import LocalJobs
 from unetsweep.store.sweep_dir import SweepDir
@@ -152,3 +153,20 @@ def test_a_sweep_of_which_everything_has_failed_is_not_paused_but_over(tmp_path:
         small_sweeps.end(sweep, number, str(number), message="no x")
     *_, last = Rounds(sweep).all()
     assert (last.is_over, last.paused, last.failed) == (True, None, 3)
+
+
+def test_a_watching_submit_is_not_over_while_another_process_may_propose_more(
+    sweep: SweepDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exit hook holds the lease: all trials that there are have ended, and it has not proposed the next ones yet."""
+    small_sweeps.end(sweep, 0, None, 0.5)
+    small_sweeps.end(sweep, 1, None, 0.5)
+    space = replace(sweep.spec().space.parameters[0], domain=Choices((8, 16, 24)))
+    spec = replace(
+        sweep.spec(), space=replace(sweep.spec().space, parameters=(space, *sweep.spec().space.parameters[1:]))
+    )
+    sweep.replace_spec(as_yaml(spec))
+    monkeypatch.setattr(watch_app, "reconcile_sweep", lambda *_: None)
+    rounds = Rounds(sweep, reconciles=True)
+    for _ in range(4):
+        assert not next(rounds.found).is_over

@@ -42,12 +42,13 @@ def watch(directory: SweepDir, *, reconciles: bool, wait: Wait = time.sleep) -> 
         return with_last_answer(live_sweep(directory, context, observed), last)
 
     while True:
-        observation, decided = observe(directory, context)
+        observation, decided, has_reconciled = observe(directory, context)
         if last is None:
             yield known(with_costs=False)  # at once: reading what hundreds of runs have used takes some time
-        is_over = _is_over(observation, decided)
+        has_all = _has_all(context, observation, decided)
+        is_over = has_all or _is_over(observation, decided, has_reconciled=has_reconciled)
         # another process may be about to continue the sweep; then it is not over in the next round
-        is_certain = reconciles or was_over or decided.paused is not None or _has_all(context, observation, decided)
+        is_certain = has_all or has_reconciled or (was_over and not reconciles) or decided.paused is not None
         last = replace(known(), is_over=is_over and is_certain)
         yield last
         if last.is_over:
@@ -56,14 +57,15 @@ def watch(directory: SweepDir, *, reconciles: bool, wait: Wait = time.sleep) -> 
         wait(context.timeouts.watch.total_seconds())
 
 
-def _reconciled(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
-    """The sweep after a reconciliation. While another process makes one, it is only observed."""
+def _reconciled(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan, bool]:
+    """The sweep after a reconciliation. While another process makes one, it is only observed (False): that process may
+    be about to propose more trials."""
     done = reconcile_sweep(directory.root, context)
-    return (done.observation, done.plan) if done is not None else _observed(directory, context)
+    return (done.observation, done.plan, True) if done is not None else _observed(directory, context)
 
 
-def _observed(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan]:
-    return observe_and_plan(directory, context, _plan)
+def _observed(directory: SweepDir, context: SweepContext) -> tuple[Observation, Plan, bool]:
+    return *observe_and_plan(directory, context, _plan), False
 
 
 def _with_rare_accounts(context: SweepContext) -> SweepContext:
@@ -86,9 +88,9 @@ def _plan(context: SweepContext, observation: Observation) -> Plan:
     return plan(context.spec, observation, context.capacity(), context.clock.now())
 
 
-def _is_over(observation: Observation, decided: Plan) -> bool:
+def _is_over(observation: Observation, decided: Plan, *, has_reconciled: bool) -> bool:
     """Whether nothing changes any more unless a person does something, as far as this observation shows."""
-    if not observation.trials:  # the plan may still propose, but then the space has no more points
+    if has_reconciled and not observation.trials:  # the plan may still propose, but then the space has no more points
         return True
     is_abandoned = decided.next_reconciliation.by is ReconciledBy.NOBODY
     return not decided.active and (decided.paused is not None or is_abandoned)
