@@ -85,11 +85,12 @@ def live_sweep(directory: SweepDir, context: SweepContext, observed: Observed) -
 def open_trials(spec: SweepSpec, observation: Observation, plan: Plan) -> Iterable[LiveTrial]:
     """The trials without a result, as their files and the scheduler show them."""
     waits, shows_epochs = waits_of(plan), has_epochs(spec.space)
+    metric, answered = spec.metric, observation.scheduler_error is None
     for trial in observation.trials:
         run = observation.runs.get(trial.run, Run(trial.run))
-        found = _status(trial, run, waits.get(trial.number), answered=observation.scheduler_error is None)
+        found = _status(trial, run, waits.get(trial.number), answered=answered)
         last_epoch = trial.epochs if shows_epochs else run.epochs_done
-        points = [(each.epoch, spec.metric.of_epoch(each)) for each in run.progress if each.epoch <= last_epoch]
+        points = [(each.epoch, metric.of_epoch(each)) for each in run.progress if each.epoch <= last_epoch]
         curve = tuple((epoch, value) for epoch, value in points if value is not None)
         job = run.last.job if run.last is not None else None
         is_running = found.state == "running"
@@ -102,7 +103,7 @@ def open_trials(spec: SweepSpec, observation: Observation, plan: Plan) -> Iterab
             epoch=points[-1][0] if points else 0,
             epochs=trial.epochs if shows_epochs else 0,
             curve=curve,
-            best=max((value for _, value in curve), key=lambda value: spec.metric.sign * value, default=None),
+            best=(min if metric.minimize else max)((value for _, value in curve), default=None),
             reported_at=run.last_progress_at if is_running else None,
             starts_at=job.starts_at if job is not None and job.state is JobState.QUEUED else None,
         )

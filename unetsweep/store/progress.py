@@ -6,6 +6,7 @@ Rule 3: a line needs only its epoch. Times that it lacks are taken from the file
 """
 
 import functools
+import operator
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -46,16 +47,25 @@ def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
 
     `names` lists the run's folder.
     """
+    files = [_read_file(folder, claim, name) for claim, name in sorted(_files(folder, names).items())]
+    if len(files) == 1 and _is_in_order(files[0].points):  # nearly always
+        points, grown_at = files[0]
+        return RunProgress(points, grown_at or (points[-1].at if points else None))
     merged: dict[int, EpochReport] = {}
     last_at = None
-    for claim, name in sorted(_files(folder, names).items()):
-        found = _read_file(folder, claim, name)
+    for found in files:
         for point in found.points:
             earlier = merged.get(point.epoch)
             merged[point.epoch] = point if earlier is None else replace(point, at=earlier.at)
             last_at = point.at or last_at
         last_at = found.grown_at or last_at
     return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
+
+
+def _is_in_order(points: Sequence[EpochReport]) -> bool:
+    """Whether each epoch is once in it, in order, and has its time."""
+    epochs = [point.epoch for point in points]
+    return all(map(operator.lt, epochs, epochs[1:])) and all(point.at is not None for point in points[-1:])
 
 
 def read_by_claim(folder: Path, names: Collection[str]) -> dict[tuple[int, int], tuple[EpochReport, ...]]:
