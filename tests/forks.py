@@ -415,6 +415,14 @@ def import_everything(*, torch: bool) -> None:
     # forks run the code imported here, so git is asked about it once and not at each submit
     commit, diff = code_snapshot._commit(package.folder()), code_snapshot._diff(package.folder())
     code_snapshot._commit, code_snapshot._diff = lambda _: commit, lambda _: diff
+    # nor do they run the copies of the package in their sweeps, so a few of its files are enough in each
+    code_snapshot.sources = package.sources = _few_sources
+
+
+def _few_sources(folder: Path) -> dict[str, bytes]:
+    """Some of the sources of a package: hundreds of files for each sweep of a test take longer than the test."""
+    names = ("__init__.py", "__main__.py", "package.py", "py.typed")
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 
 # ---- a forked process

@@ -78,12 +78,14 @@ def test_a_search_ends_where_every_job_must_ask_for_a_gpu_of_a_type(
     monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
     printed = sites.search(cluster, workspace, "time: 5m, mem: 200M, gpus: 1, sbatch: {gres: 'gpu:a100:1'}")
     assert "warning" not in printed
+    assert list(Path("results/search/reconcilers").glob("*.job.json")), "no reconciler job was accepted"
+    nodes = set(cluster.run("squeue", "--me", "-h", "--states=all", "--format=%N").split())
+    assert nodes <= {"n1", "n3"}, "a job ran where no a100 is"
 
 
 @pytest.mark.parametrize("option", ["gpus-per-node", "gres", "gpus-per-task"])
 def test_a_search_asks_for_gpus_of_a_type_in_each_spelling(option: str, workspace: Path, start: Callable[..., Cluster]):
     cluster = start(TESTBED_GPU_TYPES="a100 h100", TESTBED_GPUS="2")
     sites.search(cluster, workspace, f"time: 5m, mem: 200M, gpus: 'h100:1', gpu_option: {option}")
-    assert list(Path("results/search/reconcilers").glob("*.job.json")), "no reconciler job was accepted"
     nodes = set(cluster.run("squeue", "--me", "-h", "--states=all", "--format=%N").split())
-    assert nodes <= {"n1", "n3"}, "a job ran where no a100 is"
+    assert nodes <= {"n2", "n4"}, "a job ran where no h100 is"
