@@ -169,8 +169,11 @@ if os.environ["SLURMD_NODENAME"] == BAD:
 """
 
 
-def test_trainings_that_meet_a_broken_gpu_end_on_other_nodes(workspace: Path, cluster: Cluster):
+def test_trainings_that_meet_a_broken_gpu_end_on_other_nodes(
+    workspace: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+):
     """The node frees itself at once, so it would take the next trainings as well."""
+    monkeypatch.setenv("UNETSWEEP_TIMEOUTS", "unlisted_grace=15,result_grace=3,reconciler=5")
     bad = "n1"
     broken = BROKEN_GPU.replace("BAD", repr(bad))
     trainer = TRAINER.replace("SLEEP", "1").replace("config, out =", f"{broken.strip()}\nconfig, out =")
