@@ -259,6 +259,8 @@ def _text(file: IO[bytes]) -> str:
 
 FOLDER = "UNETSWEEP_FORKS"
 """The variable with the folder of the server sockets, which the workers of pytest-xdist share."""
+WHOLE_COPY = "UNETSWEEP_WHOLE_COPY"
+"""If this variable is set, a sweep gets a whole copy of the package: another interpreter will run it."""
 PATIENCE_S = 300.0
 """A server imports in seconds, but needs much longer on a busy machine with a cold disk cache."""
 _AT_FIRST = dict(os.environ)
@@ -416,7 +418,10 @@ def import_everything(*, torch: bool) -> None:
     commit, diff = code_snapshot._commit(package.folder()), code_snapshot._diff(package.folder())
     code_snapshot._commit, code_snapshot._diff = lambda _: commit, lambda _: diff
     # nor do they run the copies of the package in their sweeps, so a few of its files are enough in each
-    code_snapshot.sources = package.sources = _few_sources
+    every_source = package.sources
+    code_snapshot.sources = package.sources = lambda folder: (
+        every_source(folder) if WHOLE_COPY in os.environ else _few_sources(folder)
+    )
 
 
 def _few_sources(folder: Path) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
+import forks
 import pytest
 from local_sweeps import Workspace
 from test_train_by_hand import SWEEP
@@ -15,7 +16,8 @@ NEEDED = ("yaml", "numpy", "cv2", "numpy.libs", "opencv_python_headless.libs")
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, eyes: Path) -> Workspace:
+def workspace(tmp_path: Path, eyes: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv(forks.WHOLE_COPY, "1")
     workspace = Workspace(tmp_path / "here")
     (workspace.folder / "eyes").symlink_to(eyes)
     return workspace
