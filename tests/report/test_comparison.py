@@ -111,6 +111,10 @@ def test_a_parameter_that_one_sweep_fixes_is_compared_by_its_fixed_value() -> No
     assert table(found, "points") == [("optimizer", "a", "b", "difference"), ("adam", "0.5000", "0.6000", "+0.1000")]
 
 
+def test_equal_scores_are_called_equal() -> None:
+    assert beside(scored(0.5), scored(0.5)).sentences == ("both have the same val_IoU at their 1 common point",)
+
+
 def test_three_sweeps_have_no_difference() -> None:
     assert table(beside(scored(0.5), scored(0.6), scored(0.7)), "points")[0] == ("a", "b", "c")
 

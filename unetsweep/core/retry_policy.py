@@ -162,7 +162,7 @@ def _with_smaller_steps(spec: SweepSpec, run: Run, trial: Trial, kept: Overrides
 
 
 def memory_of_job(resources: Resources) -> str | None:
-    """The memory that a job asks for, in SLURM's notation, if it can be told; else None.
+    """The memory that a job asks for, in SLURM's notation, if that is known; else None.
 
     >>> memory_of_job(Resources(mem_per_cpu="2G", cpus=4, processes=2)), memory_of_job(Resources(mem_per_cpu="2G"))
     ('16384M', None)

@@ -250,9 +250,14 @@ def _sentences(sweeps: Sequence[ComparedSweep], common: Sequence[CommonPoint]) -
         differences = [each.difference for each in common]
         better = sum(metric.sign * each > 0 for each in differences)
         spread = statistics.stdev(differences) if len(differences) > 1 else None
+        name, label = one_line(sweeps[1].label), one_line(metric.label)
+        points = counted(len(common), "common point")
+        if not any(differences):
+            yield f"both have the same {label} at {'their' if len(common) == 1 else 'all'} {points}"
+            return
         yield (
-            f"{one_line(sweeps[1].label)} is better at {better} of {counted(len(common), 'common point')}; its "
-            f"{one_line(metric.label)} differs by {mean_text(statistics.fmean(differences), spread)} on average"
+            f"{name} is better at {better} of {points}; its {label} differs by "
+            f"{mean_text(statistics.fmean(differences), spread)} on average"
         )
 
 

@@ -1,6 +1,6 @@
 """A table for a terminal that never wraps: columns are left out and texts shortened until it fits.
 
-Rule 1: the reader is told what is left out. Where the width is not known, as in a pipe, nothing is.
+Rule 1: a line says what is left out. Where the width is not known, as in a pipe, nothing is.
 """
 
 from collections.abc import Sequence

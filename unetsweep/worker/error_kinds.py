@@ -22,7 +22,7 @@ _NO_GPU_MEMORY = (
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
     "unable to find an engine",  # every engine of cuDNN needs a workspace that does not fit
     "valid cuDNN algorithm",
-    "Cuda failure 2",  # NCCL's words
+    "Cuda failure 2",  # as NCCL writes it
     "Failed to CUDA calloc",
 )
 _DEVICE = (

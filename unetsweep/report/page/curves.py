@@ -10,7 +10,7 @@ from unetsweep.report.page.content import Importances, RunCurve
 from unetsweep.texts import counted, score_text
 
 COLOURED = 5
-"""Runs with a colour of their own: more are not told apart. The best comes first."""
+"""Runs with a colour of their own: more colours are hard to distinguish. The best comes first."""
 MOST_POINTS, ALL_POINTS, LEAST_POINTS = 150, 10_000, 20
 """Points that are drawn: of a curve, since a chart is about 600 pixels wide; of all together; and of each at least."""
 LEGEND_WIDTH, LEGEND_LINE = 210, 17

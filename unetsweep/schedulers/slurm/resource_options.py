@@ -1,4 +1,4 @@
-"""The options of sbatch for the GPUs and the memory of a job, as its site spells them."""
+"""The options of sbatch for the GPUs and the memory of a job, in the form that its site wants."""
 
 from typing import Any
 
