@@ -18,7 +18,7 @@ HASH := \#
 SAMPLE := $(shell grep -qsE '^[^$(HASH)]*root: *["'\'']?([^ ]*/)?data/sample/*["'\'']?([ ,}]|$$)' '$(SWEEP)' && echo data/sample/groups.csv)
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slurm test-faults test-all coverage check fix docs slurm-up slurm-down simulate bench results-page pictures clean
+.PHONY: help sweep test test-train test-slurm test-faults test-all coverage check fix docs slurm-up slurm-down simulate bench results-page pictures clean
 .DELETE_ON_ERROR:
 # If it were set, each of the hundreds of Python processes below would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,8 +33,11 @@ sweep: $(RUNTIME) $(SAMPLE) ## Run SWEEP to its end, then print its table; Ctrl-
 	$(BIN)/unetsweep report $(SWEEP)
 	$(BIN)/unetsweep data baseline $(SWEEP)
 
-test: $(READY) ## Run the tests that need no SLURM, WORKERS at a time (minutes)
-	$(PYTEST) -m 'not slurm and not thorough'
+test: $(READY) ## Run the tests that need neither SLURM nor PyTorch, WORKERS at a time (minutes)
+	$(PYTEST) -m 'not slurm and not train and not thorough' --ignore tests/slurm --ignore tests/training
+
+test-train: $(READY) ## Run the tests that need PyTorch; most train a tiny network (minutes)
+	$(PYTEST) -m 'train and not slurm and not thorough' tests
 
 test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop themselves
 	$(BIN)/pytest -n 3 --durations=20 -m 'slurm and not thorough' tests/faults tests/slurm
@@ -42,14 +45,14 @@ test-slurm: $(READY) ## Run the tests on a real SLURM, which they start and stop
 test-faults: $(READY) ## Cause every fault three times on a real SLURM and judge the results
 	$(BIN)/python tests/faults --results $(FAULTS)
 
-test-all: check test test-slurm test-faults simulate ## Run all tests, for hours; see docs/testing.md
+test-all: check test test-train test-slurm test-faults simulate ## Run all tests, for hours; see docs/testing.md
 	$(PYTEST) -m thorough
 	TESTBED_VARIANT=dbd $(PYTEST) -m 'slurm and not thorough' tests/slurm
 	HYPOTHESIS_EXAMPLES=1000 $(PYTEST) tests/core tests/config tests/report tests/datasets
 	$(BIN)/python tests/planted.py
 	$(BIN)/python -m tests.damage --all
 
-coverage: $(READY) ## Run the tests of `make test` and show which lines and branches they reach
+coverage: $(READY) ## Run the tests that need no SLURM and show which lines and branches they reach
 	rm -rf build/coverage
 	$(BIN)/coverage run -m pytest -n $(WORKERS) -m 'not slurm and not thorough'
 	$(BIN)/coverage combine --quiet && rm -f build/coverage/data.*  # incomplete data of killed processes

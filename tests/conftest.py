@@ -1,14 +1,13 @@
 """How the tests are distributed over the workers of pytest-xdist, and settings of all tests."""
 
 import os
+from collections.abc import Generator
 from typing import Any
 
 import forks
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import HealthCheck, settings
-
-collect_ignore_glob = ["conftest.py", "*/conftest.py"]
-"""Not collected by doctest, which would import each a second time."""
 
 EXAMPLES = "HYPOTHESIS_EXAMPLES"
 """The variable with the number of examples of a property that does not set its own."""
@@ -26,7 +25,9 @@ FOLDERS = ("tests/training", "tests/faults", "tests/docs")
 pages share a folder."""
 FIRST = (
     *("tests/faults", "tests/slurm/test_slurm_training.py", "accounting"),
-    *("tests/training", "tests/docs", "tests/cli/test_shared.py", "tests/cli/test_confirm.py"),
+    *("tests/training", "tests/docs", "tests/cli/test_shared.py"),
+    *(f"tests/cli/test_{name}.py" for name in ("confirm", "local_sweep", "repair", "adopt", "pinned_code")),
+    *("tests/reconcile/test_kill_anywhere.py", "tests/damage/test_damage.py"),
 )
 """The groups that take longest start first, or one worker would still run them when the others are done."""
 
@@ -45,6 +46,7 @@ def group_of(nodeid: str) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # the workers share the fork servers
         forks.share()
+    forks.without_slow_files()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -60,9 +62,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByGroup(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Search no test file for doctests: there are none, and it would import every module in these folders."""
+    found = yield
+    return [each for each in found if not isinstance(each, DoctestModule)]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests: the longest groups first, then files that train."""
+    """Mark what is in the folder of the trainings, and sort: the longest groups first, then files that train."""
+    for item in items:
+        if item.nodeid.startswith("tests/training/"):
+            item.add_marker("train")
     trains = {group_of(item.nodeid) for item in items if item.get_closest_marker("train")}
     ranks = {name: position for position, name in enumerate(FIRST)}
 

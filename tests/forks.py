@@ -38,9 +38,9 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 PROGRAMS = ("unetsweep", "unetsweep.worker")
-LATE = ("cv2", "numpy", "optuna", "optuna.storages.journal", "yaml")
+LATE = ("cv2", "numpy", "optuna", "optuna.storages.journal", "scipy.special", "yaml")
 """Libraries that our modules import only in functions."""
-WITH_TORCH = ("albumentations", "pytorch_lightning")
+WITH_TORCH = ("albumentations", "comet_ml", "pytorch_lightning", "torch._dynamo")
 NEED_TORCH = ("unetsweep.training", "unetsweep.lightning")
 """Modules of ours that import torch, by the beginning of their names."""
 TITLE = 8192
@@ -154,6 +154,20 @@ def script_client() -> None:
     """Run the script that the arguments of this process name, and exit with its status; in the place of `python`."""
     status = start([sys.executable, *sys.argv[1:]], cwd=os.getcwd(), torch=True, script=True).wait()
     sys.exit(status if status >= 0 else 128 - status)
+
+
+def write_python(path: Path) -> None:
+    """Write a command that runs a script as `python` does, but in a fork with PyTorch; COLD=1: in a new process."""
+    client = f'import sys; sys.path.insert(0, "{Path(__file__).parent}"); import forks; forks.script_client()'
+    path.write_text(
+        f"""#!/bin/bash
+if [ -z "$COLD" ] && [ "${{1%.py}}" != "$1" ]; then
+    exec "{sys.executable}" -I -S -c '{client}' "$@"
+fi
+exec "{sys.executable}" "$@"
+"""
+    )
+    path.chmod(0o755)
 
 
 @dataclass
@@ -411,17 +425,28 @@ def import_everything(*, torch: bool) -> None:
             importlib.import_module(module.name)
     assert torch or "torch" not in sys.modules
     from unetsweep import package, process
+    from unetsweep.report.page import render
     from unetsweep.store import code_snapshot
 
     process.start = start  # processes that ours start are forked as well
     # forks run the code imported here, so git is asked about it once and not at each submit
     commit, diff = code_snapshot._commit(package.folder()), code_snapshot._diff(package.folder())
     code_snapshot._commit, code_snapshot._diff = lambda _: commit, lambda _: diff
-    # nor do they run the copies of the package in their sweeps, so a few of its files are enough in each
+    render.template("page.html")
+    without_slow_files()
+    package.sources = code_snapshot.sources
+
+
+def without_slow_files() -> None:
+    """Let this process write less than a user's: a few files of the package in each sweep's copy, and no flushes.
+
+    Nothing of the copies is run (see WHOLE_COPY), and tests kill processes, which loses nothing that was written."""
+    from unetsweep import package
+    from unetsweep.store import code_snapshot
+
     every_source = package.sources
-    code_snapshot.sources = package.sources = lambda folder: (
-        every_source(folder) if WHOLE_COPY in os.environ else _few_sources(folder)
-    )
+    code_snapshot.sources = lambda folder: every_source(folder) if WHOLE_COPY in os.environ else _few_sources(folder)
+    os.fsync = lambda _: None
 
 
 def _few_sources(folder: Path) -> dict[str, bytes]:

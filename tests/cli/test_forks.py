@@ -41,7 +41,7 @@ def test_a_fork_is_a_process_with_its_own_command_line_session_and_signals(tmp_p
         workspace.end()
 
 
-@pytest.mark.parametrize("torch", [True, False])
+@pytest.mark.parametrize("torch", [pytest.param(True, marks=pytest.mark.train), False])
 def test_a_fork_server_has_one_thread_and_imports_torch_only_on_request(torch: bool):
     assert forks.run([sys.executable, "-m", "unetsweep", "status", "nothing"], torch=torch).returncode == 2
     pid = forks.server(torch=torch).with_suffix(".pid").read_text()

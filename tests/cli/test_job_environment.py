@@ -10,6 +10,8 @@ import pytest
 from local_sweeps import Workspace
 from test_train_by_hand import SWEEP
 
+pytestmark = pytest.mark.train
+
 ROOT = Path(__file__).parents[2]
 NEEDED = ("yaml", "numpy", "cv2", "numpy.libs", "opencv_python_headless.libs")
 """What the worker and `unetsweep.datasets` import; the interpreter lacks torch and the rest."""

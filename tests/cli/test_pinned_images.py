@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from local_sweeps import Workspace
 
+pytestmark = pytest.mark.train
+
 LEAKY = """
 data: {root: eyes, image_size: 32, split: {groups: none, allow_leak: ALLOW}}
 space: {epochs: [1], batch_size: [4], learning_rate: [1e-2]}
@@ -40,7 +42,6 @@ def test_a_random_split_is_refused_with_the_reason_and_nothing_is_written(worksp
     assert not (workspace.folder / "results").exists()
 
 
-@pytest.mark.train
 def test_an_allowed_leak_is_named_in_every_report(workspace: Workspace) -> None:
     submitted = workspace.submit(write_sweep(workspace, LEAKY.replace("ALLOW", "true")), "--watch")
     assert "warning: LEAKED: 4 of 4 validation images have a duplicate in training" in submitted.stderr

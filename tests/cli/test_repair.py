@@ -337,7 +337,7 @@ def test_a_training_with_a_corrupt_process_record_is_found_and_not_started_again
 def test_a_corrupt_copy_of_the_package_is_quarantined(sweep: SweepDir):
     code = code_snapshot.pinned(sweep.root)
     assert code is not None
-    (code / "unetsweep/worker/rank.py").write_bytes(b"")
+    (code / "unetsweep/package.py").write_bytes(b"")
     assert "run the installed package" in repair().output
     assert code_snapshot.pinned(sweep.root) is None
 

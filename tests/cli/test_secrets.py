@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from local_sweeps import Workspace
 
+pytestmark = pytest.mark.train
+
 SWEEP = """\
 data: {root: images, split: {val: 0.25}, image_size: 16}
 space: {epochs: [1], batch_size: [4], learning_rate: [1e-3]}

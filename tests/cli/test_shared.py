@@ -41,7 +41,13 @@ def epochs_trained(workspace: Workspace, name: str = "s") -> int:
     return sum(len(log.read_text().splitlines()) for log in logs)
 
 
-@pytest.mark.parametrize("settings", [PLAIN, HARD], ids=["plain", "batch norm, dropout, val_every 3, DDP of 2"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(PLAIN, id="plain", marks=pytest.mark.thorough),
+        pytest.param(HARD, id="batch norm, dropout, val_every 3, DDP of 2"),
+    ],
+)
 def test_every_row_equals_that_of_a_separate_training(workspace: Workspace, settings: str) -> None:
     workspace.submit(write_sweep(workspace, "2, 4, 5", settings), "--watch")
     workspace.submit(write_sweep(workspace, "2, 4, 5", settings, "alone"), "--no-share", "--watch")

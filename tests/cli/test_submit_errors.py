@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from local_sweeps import GRID, Workspace, environment
 
+pytestmark = pytest.mark.train
+
 BUILT_IN = "data: {root: images}\n" + GRID.replace("RATES", "1e-4")
 
 

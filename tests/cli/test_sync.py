@@ -21,6 +21,8 @@ from unetsweep.training.trackers import table
 from unetsweep.training.trackers.comet import Comet
 from unetsweep.training.trackers.export import read_export
 
+pytestmark = pytest.mark.train
+
 COMET = Comet()
 KEY = "aSecretApiKeyOfNobody0123"
 LINE = {"train_loss": 0.5, "val_iou": 0.25, "val_loss": 0.75, "learning_rate": 1e-3, "seconds": 1.0, "at": "now"}

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import forks
 import pytest
-import torch
 from local_sweeps import environment, with_signals
 
 pytestmark = pytest.mark.train
@@ -68,6 +67,8 @@ def same_result(one: Path, other: Path, trial: Path | None = None) -> bool:
     results = [json.loads((folder / "result.json").read_bytes()) for folder in (one, trial or other)]
     same = ("val_iou", "val_loss", "test_iou", "test_loss", "best_epoch", "test_per_image", "data_manifest")
     assert {name: results[0][name] for name in same} == {name: results[1][name] for name in same}
+    import torch
+
     weights = [torch.load(folder / "checkpoints/best-2.ckpt", weights_only=True)["weights"] for folder in (one, other)]
     assert weights[0].keys() == weights[1].keys()
     return all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

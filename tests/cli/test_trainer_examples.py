@@ -35,6 +35,7 @@ run: {{parallel: 1}}
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     made = Workspace(tmp_path / "sweeps")
     write_programs(made.folder)
+    forks.write_python(made.folder / "python")
     yield made
     made.end()
 
@@ -108,7 +109,7 @@ def test_a_search_with_pruning_resumes_a_training_that_was_killed_from_its_own_c
 ):
     rate, metric = NAMES[program]
     path = workspace.folder / "s.yaml"
-    path.write_text(SWEEP.format(python=sys.executable, program=program, rate=rate, metric=metric))
+    path.write_text(SWEEP.format(python=workspace.folder / "python", program=program, rate=rate, metric=metric))
     workspace.submit(path, "--watch")
     workspace.wait_ended(2)
     trials = [json.loads(path.read_bytes()) for path in sorted(workspace.root().glob("trials/*/trial.json"))]

@@ -12,16 +12,16 @@ from unetsweep.cli.echo import echo
 
 
 def test_mutated_sweeps_profiles_configs_and_command_lines_are_answered_well() -> None:
-    counts, wrong = fuzz.fuzz(600, checks_augmentations=False)  # albumentations takes seconds to import
+    counts, wrong = fuzz.fuzz(200, checks_augmentations=False)  # albumentations takes seconds to import
     assert wrong == []
-    assert all(counts[kind] > 50 for kind in fuzz.KINDS), counts
-    assert counts["accepted"] > 80
-    assert counts["submitted"] > 40
+    assert all(counts[kind] > 15 for kind in fuzz.KINDS), counts
+    assert counts["accepted"] > 25
+    assert counts["submitted"] > 12
 
 
 @pytest.mark.thorough
 def test_many_more_mutated_inputs_are_answered_well() -> None:
-    _, wrong = fuzz.fuzz(20_000, first=600)
+    _, wrong = fuzz.fuzz(20_000, first=200)
     assert wrong == []
 
 

@@ -51,7 +51,7 @@ def groups_of(duplicates: Duplicates) -> set[frozenset[str]]:
     ("size", "eyes", "seed"),
     [
         (64, 4, 0),
-        (128, 6, 1),
+        pytest.param(128, 6, 1, marks=pytest.mark.thorough),
         (256, 2, 2),
         pytest.param(128, 12, 1, marks=pytest.mark.thorough),
         pytest.param(256, 6, 2, marks=pytest.mark.thorough),

@@ -1,6 +1,6 @@
 """Duplicates are found at any position on the canvas; a cut field does not make different eyes similar."""
 
-import itertools
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,10 @@ CHANGES: Mapping[str, tuple[Change, Change]] = {
     "all at once": (lambda p: p, lambda p: square(shifted(zoomed(expanded(p[:, ::-1], 20), 1.1), 0.05, -0.03))),
 }
 
+thorough = functools.partial(pytest.param, marks=pytest.mark.thorough)
+SOME = ("rotated by 110", "cut 3:2 padded", "all at once")
+"""Real photographs take a second for each change; the synthetic ones have all."""
+
 
 def pairs_of(folder: Path, pictures: Mapping[str, Picture]) -> list[Pair]:
     return [Pair(name, write(folder / f"{name}.bmp", image), folder / "none") for name, image in pictures.items()]
@@ -96,7 +100,7 @@ def photographs() -> Mapping[str, Picture]:
 
 
 @needs_chase
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [*SOME, *(thorough(each) for each in CHANGES if each not in SOME)])
 def test_real_duplicates_are_found_at_any_position_on_the_canvas(
     photographs: Mapping[str, Picture], tmp_path: Path, name: str
 ) -> None:
@@ -116,15 +120,17 @@ def test_real_duplicates_are_found_at_any_position_on_the_canvas(
 @pytest.mark.parametrize(
     "change",
     [
-        cut,
-        lambda p: to_square(cut(p)),
-        lambda p: square(wide(p)),
-        lambda p: p[100:380, 110:390],  # no border at all
-        lambda p: zoomed(p, 0.7, cv2.BORDER_REFLECT_101),
-        lambda p: np.where(p.max(axis=2, keepdims=True) < 30, 255, p),
-        lambda p: np.roll(np.where(p.max(axis=2, keepdims=True) < 30, 255, p), 30, axis=1),
+        thorough(cut, id="cut"),
+        thorough(lambda p: to_square(cut(p)), id="cut, padded"),
+        thorough(lambda p: square(wide(p)), id="squashed"),
+        pytest.param(lambda p: p[100:380, 110:390], id="no border"),
+        thorough(lambda p: zoomed(p, 0.7, cv2.BORDER_REFLECT_101), id="mirrored border"),
+        thorough(lambda p: np.where(p.max(axis=2, keepdims=True) < 30, 255, p), id="white"),
+        pytest.param(
+            lambda p: np.roll(np.where(p.max(axis=2, keepdims=True) < 30, 255, p), 30, axis=1),
+            id="white, off the centre",
+        ),
     ],
-    ids=["cut", "cut, padded", "squashed", "no border", "mirrored border", "white", "white, off the centre"],
 )
 def test_different_real_eyes_are_not_grouped_however_all_were_framed(
     photographs: Mapping[str, Picture], tmp_path: Path, change: Change
@@ -147,7 +153,7 @@ def test_synthetic_duplicates_are_found_at_any_position_on_the_canvas(sample: Pa
 
 def test_groups_do_not_depend_on_names(sample: Path, tmp_path: Path) -> None:
     pairs = find_pairs(sample)["train"]
-    for order in itertools.islice(itertools.permutations("abc"), 6):
+    for order in ("abc", "cab"):
         renamed = {f"{order[n % 3]}{n:02d}": pair for n, pair in enumerate(pairs)}
         again = [Pair(name, pair.image, pair.mask) for name, pair in sorted(renamed.items())]
         duplicates = find_duplicates({"train": again}, tmp_path)  # one cache for all: it must not confuse names

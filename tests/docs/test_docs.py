@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import write_commands
 from pages import DOCS, ROOT, prose, rows
 from workspace import Workspace
@@ -229,6 +230,7 @@ run: {parallel: 3}
 """
 
 
+@pytest.mark.train
 def test_every_file_of_a_sweep_is_documented(workspace: Workspace) -> None:
     (workspace.folder / "mixed.py").write_text(TRAINER)
     (workspace.folder / "mixed.yaml").write_text(MIXED)

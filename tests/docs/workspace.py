@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import forks
 import numpy as np
 from pages import ROOT
 
@@ -19,12 +20,6 @@ _UNETSWEEP = """#!/bin/bash
 if [ "$1 $2" = "data sample" ] && [ $# = 3 ]; then set -- "$@" --size 48 --eyes 3; fi
 if [ -n "$COLD" ]; then exec "{python}" -P -m unetsweep "$@"; fi
 exec "{python}" -I -S -c 'import sys; sys.path.insert(0, "{tests}"); import forks; forks.client()' "$@"
-"""
-_PYTHON = """#!/bin/bash
-if [ -z "$COLD" ] && [ "${{1%.py}}" != "$1" ]; then
-    exec "{python}" -I -S -c 'import sys; sys.path.insert(0, "{tests}"); import forks; forks.script_client()' "$@"
-fi
-exec "{python}" "$@"
 """
 _SMALLER = {
     "image_size: 128": "image_size: 32",
@@ -83,7 +78,7 @@ def make_workspace(folder: Path) -> Workspace:
     bin_folder.mkdir()
     _script(bin_folder / "unetsweep", _UNETSWEEP.format(python=sys.executable, tests=ROOT / "tests"))
     for name in ("python", "python3"):
-        _script(bin_folder / name, _PYTHON.format(python=sys.executable, tests=ROOT / "tests"))
+        forks.write_python(bin_folder / name)
     _make_small(folder / "sweeps" / "quickstart.yaml")
     _draw_chase(folder / "Downloads" / "CHASEDB1")
     workspace = Workspace(folder, bin_folder)

@@ -12,7 +12,7 @@ from .faults import ALL
 from .histories import RECURRING_FAULTS, draw_history
 from .world import Fault, Settings, SimulatedWorld
 
-HISTORIES = (*range(100), 186, 228, 237, 258, 282, 285)
+HISTORIES = (*range(60), 186, 228, 237, 258, 282, 285)
 """The histories of each test run; `make simulate` runs 10,000. The last six were chosen because, of the first 300, only
 they reached certain branches of core and reconcile."""
 MAX_HISTORIES = 400

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forks
 import pytest
 from slurm_cluster import Cluster, started_cluster, use, wait_for
 
@@ -37,6 +38,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     """The worker's cluster, with the environment of a user's shell. It has no accounting, unless a test asks for it
     (`slurm_cluster.with_accounts`) or TESTBED_VARIANT=dbd. Jobs that a test leaves in the queue are cancelled."""
+    monkeypatch.setenv(forks.WHOLE_COPY, "1")  # jobs run the copies of the package
     found = testbeds(getattr(request, "param", os.environ.get("TESTBED_VARIANT", "none")))
     use(found, monkeypatch)
     yield found

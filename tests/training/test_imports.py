@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.train
+
 NOT_NEEDED = (
     "scipy.signal.windows",
     "scipy.optimize",

@@ -36,7 +36,14 @@ def train(context: Any, out: Path, config: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "how"), [(2, "complete"), (4, "complete"), (2, "stopped"), (2, "superseded"), (2, "pruned")]
+    ("size", "how"),
+    [
+        (2, "complete"),
+        pytest.param(4, "complete", marks=pytest.mark.thorough),
+        (2, "stopped"),
+        (2, "superseded"),
+        (2, "pruned"),
+    ],
 )
 def test_no_thread_of_the_process_group_is_left(root: Path, tmp_path: Path, size: int, how: str) -> None:
     out = tmp_path / "out"

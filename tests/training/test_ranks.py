@@ -77,7 +77,7 @@ def test_any_number_of_ranks_has_the_gradients_of_one_rank(
 ) -> None:
     one = of_ranks(dozen, tmp_path / f"1-{kind}", 1)
     assert len(one) == len(BATCHES) + 1
-    for size in (2, 3, 4):
+    for size in (2, 3, 4) if kind == "float32" else (2, 3):
         found = differences(of_ranks(dozen, tmp_path / f"{size}-{kind}", size), one)
         print(f"{size} ranks, {kind}, batch norm:", *(f"{value:.1e}" for value in found))  # noqa: T201  # a table, with -s
         assert max(found) < bound
@@ -92,21 +92,18 @@ def test_any_number_of_ranks_has_the_gradients_of_one_rank(
 )
 def test_the_parts_of_a_step_are_normalised_over_all_ranks(model: Any, dozen: Path, tmp_path: Path) -> None:
     one = of_ranks(dozen, tmp_path / "1", 1, 4, **model)
-    for size, micro_batch in ((2, 2), (4, 1)):
+    for size, micro_batch in ((2, 2), (3, 1)):
         assert max(differences(of_ranks(dozen, tmp_path / str(size), size, micro_batch, **model), one)) < 1e-5
 
 
 RANKS = [
-    pytest.param(3, HARD, id="3 ranks, batch norm and dropout"),  # 1 and 2 ranks: test_training.py
-    *(
-        pytest.param(size, model, id=f"{size} ranks, {name}", marks=pytest.mark.thorough)
-        for size in (1, 2, 3, 4)
-        for name, model in (("batch norm and dropout", HARD), ("neither", PLAIN))
-        if (size, name) != (3, "batch norm and dropout")
-    ),
+    pytest.param(size, model, id=f"{size} ranks, {name}")
+    for size in (1, 2, 3, 4)
+    for name, model in (("batch norm and dropout", HARD), ("neither", PLAIN))
 ]
 
 
+@pytest.mark.thorough  # test_training.py has 1 and 2 ranks, tests/slurm 4
 @pytest.mark.parametrize(("size", "model"), RANKS)
 def test_stopped_or_killed_ranks_continue_with_the_same_bits(
     size: int, model: dict[str, Any], dozen: Path, tmp_path: Path

@@ -5,6 +5,7 @@ Rule 2: everything is escaped by the templates, and no character that is not pri
 """
 
 import base64
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -63,8 +64,18 @@ def render(view: View, content: PageContent, base: str = "") -> str:
     )
 
 
-def fill(template: str, title: str, **values: object) -> str:
-    """A page of this template, with the styles and the script that all pages share."""
+def fill(name: str, title: str, **values: object) -> str:
+    """A page of the template with this name, with the styles and the script that all pages share."""
+    return template(name).render(values, title=title)
+
+
+def template(name: str) -> jinja2.Template:
+    """The compiled template."""
+    return _environment().get_template(name)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -78,14 +89,13 @@ def fill(template: str, title: str, **values: object) -> str:
     script = _text("page.js")
     environment.globals.update(
         counted=counted,
-        title=title,
         theme_button=THEME_BUTTON,
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style=_text("page.css"),
         chart_style=_text("charts.css"),
     )
-    return environment.get_template(template).render(values)
+    return environment
 
 
 def _text(name: str) -> Markup:
