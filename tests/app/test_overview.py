@@ -74,8 +74,20 @@ def test_the_list_shows_trials_best_score_and_problems(tmp_path: Path) -> None:
     lines = {line.split()[0]: line for line in done.output.splitlines()}
 
     assert done.exit_code == 0, done.output
-    assert lines["sweep"].split() == ["sweep", "state", "done", "failed", "open", "of", "best", "metric", "age", "used"]
-    assert lines["grid"].split()[:8] == ["grid", "waiting", "2", "1", "1", "4", "0.7500", "val_IoU"]
+    assert lines["sweep"].split() == [
+        "sweep",
+        "state",
+        "complete",
+        "pruned",
+        "failed",
+        "open",
+        "of",
+        "best",
+        "metric",
+        "age",
+        "used",
+    ]
+    assert lines["grid"].split()[:9] == ["grid", "waiting", "2", "0", "1", "1", "4", "0.7500", "val_IoU"]
     assert lines["one:"] == "one: 1 trial has unreadable files; run `unetsweep repair one`"
 
 

@@ -49,9 +49,9 @@ def test_a_line_is_printed_for_each_change_and_the_result_at_the_end(run: Watch)
     done = run(first, first, make_live(running(1), complete=10), over(complete=11))
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
-        "9 ended, 2 running",
-        "10 ended, 1 running",
-        "11 ended, 0 running",
+        "9 ended, 2 running, best 0.7412 (trial 3)",
+        "10 ended, 1 running, best 0.7412 (trial 3)",
+        "11 ended, 0 running, best 0.7412 (trial 3)",
         "grid: 11 complete",
         "best: trial 3, val_IoU 0.7412",
         "next: unetsweep report grid | unetsweep show grid/3",
@@ -116,8 +116,13 @@ def test_a_line_names_the_three_most_frequent_reasons() -> None:
     ]
     groups = [*groups, waiting(20, 2, "submitted", "held by you"), waiting(30, 1, "waiting", "another")]
     assert format_progress(make_live(running(50), *(trial for group in groups for trial in group))) == (
-        "9 ended, 1 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you)"
+        "9 ended, 1 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you), best 0.7412 (trial 3)"
     )
+
+
+def test_a_line_says_how_many_were_pruned() -> None:
+    live = make_live(running(1), counts={"complete": 4, "pruned": 5, "running": 1})
+    assert format_progress(live) == "9 ended (5 pruned), 1 running, best 0.7412 (trial 3)"
 
 
 def test_a_line_says_how_many_failed_and_in_one_word_that_the_sweep_is_paused() -> None:

@@ -115,7 +115,8 @@ def test_trainings_of_two_processes_give_the_same_rows_alone_requeued_shared_or_
     until_queue_is_empty(cluster)
 
 
-@pytest.mark.parametrize("size", [*(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 2, 3)), 4])
+@pytest.mark.thorough  # the first test of this file does it with two processes; tests/training/test_ranks.py with three
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_a_requeued_training_ends_with_the_same_bits_as_an_uninterrupted_one(
     size: int, workspace: Path, cluster: Cluster
 ):

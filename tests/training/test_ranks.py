@@ -92,18 +92,17 @@ def test_any_number_of_ranks_has_the_gradients_of_one_rank(
 )
 def test_the_parts_of_a_step_are_normalised_over_all_ranks(model: Any, dozen: Path, tmp_path: Path) -> None:
     one = of_ranks(dozen, tmp_path / "1", 1, 4, **model)
-    for size, micro_batch in ((2, 2), (3, 1)):
-        assert max(differences(of_ranks(dozen, tmp_path / str(size), size, micro_batch, **model), one)) < 1e-5
+    assert max(differences(of_ranks(dozen, tmp_path / "4", 4, 1, **model), one)) < 1e-5
 
 
+thorough = pytest.mark.thorough  # test_training.py has 1 and 2 ranks
 RANKS = [
-    pytest.param(size, model, id=f"{size} ranks, {name}")
+    pytest.param(size, model, id=f"{size} ranks, {name}", marks=[] if size == 3 and model is HARD else thorough)
     for size in (1, 2, 3, 4)
     for name, model in (("batch norm and dropout", HARD), ("neither", PLAIN))
 ]
 
 
-@pytest.mark.thorough  # test_training.py has 1 and 2 ranks, tests/slurm 4
 @pytest.mark.parametrize(("size", "model"), RANKS)
 def test_stopped_or_killed_ranks_continue_with_the_same_bits(
     size: int, model: dict[str, Any], dozen: Path, tmp_path: Path

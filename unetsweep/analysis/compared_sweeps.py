@@ -17,6 +17,8 @@ from unetsweep.trial_config import ParameterValue
 
 _NO_SETTINGS = ("name", "points", "added")
 """What differs between sweeps by its nature, or has its own table."""
+_WHOLE = ("space.", "study.sampler", "study.pruner")
+"""Beginnings of the paths of settings that are compared whole: a pruner is a name, or a name with its arguments."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,12 @@ class ComparedSweep:
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings by their paths. What is below `space` and a list stay whole."""
+    """The settings by their paths. What is in _WHOLE and a list stay whole."""
     for name, value in settings.items():
         if not prefix and name in _NO_SETTINGS:
             continue
         path = f"{prefix}{name}"
-        if isinstance(value, Mapping) and value and not path.startswith("space."):
+        if isinstance(value, Mapping) and value and not path.startswith(_WHOLE):
             yield from _flat(value, f"{path}.")
         else:
             yield path, value

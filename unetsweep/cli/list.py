@@ -46,7 +46,8 @@ def _columns(found: Sequence[SweepOverview]) -> list[TextColumn]:
     return [
         TextColumn("sweep", [each.name for each in found], is_text=True),
         TextColumn("state", [each.state.value for each in found], is_text=True),
-        TextColumn("done", [_count(each, "complete", "pruned") for each in known]),
+        TextColumn("complete", [_count(each, "complete") for each in known]),
+        TextColumn("pruned", [_count(each, "pruned") for each in known], dropped=1),
         TextColumn("failed", [_count(each, "failed", "diverged") for each in known]),
         TextColumn("open", ["-" if each is None else str(open_trials(each.states)) for each in known]),
         TextColumn("of", ["-" if each is None else str(each.wanted) for each in known]),

@@ -9,6 +9,7 @@ from unetsweep.cli.terminal import is_interactive
 from unetsweep.core.live import LiveSweep
 from unetsweep.core.live_text import best_text, counts_text, failed_text
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.texts import score_text
 
 _REASONS = 3
 """How many reasons a line names."""
@@ -49,13 +50,15 @@ def _print_lines(directory: SweepDir, reconciles: bool) -> LiveSweep | None:
 
 
 def format_progress(sweep: LiveSweep) -> str:
-    """One line: `3 ended (1 failed), 2 running, 1 waiting (all 2 slots are in use)`."""
-    failed = f" ({sweep.failed} failed)" if sweep.failed else ""
-    parts = [f"{sweep.ended} ended{failed}", f"{len(sweep.running)} running"]
+    """One line: `4 ended (1 failed, 1 pruned), 2 running, 1 waiting (all 2 slots are in use), best 0.6563 (trial 3)`."""
+    counted = {"failed": sweep.failed, "pruned": sweep.counts.get("pruned", 0)}
+    kinds = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
+    parts = [f"{sweep.ended} ended{f' ({kinds})' if kinds else ''}", f"{len(sweep.running)} running"]
     groups = sorted(sweep.waiting, key=lambda each: -len(each.trials))[:_REASONS]
     # why a sweep is paused is long, and is printed at the end
     reasons = [("paused" if each.reason.startswith("paused: ") else each.reason, len(each.trials)) for each in groups]
     parts += [f"{count} waiting ({reason})" for reason, count in reasons]
+    parts += [] if sweep.best is None else [f"best {score_text(sweep.best.score)} (trial {sweep.best.number})"]
     return ", ".join(parts)
 
 

@@ -202,6 +202,10 @@ def _setting_text(value: Any) -> str:
     """A setting as it may be written in the file; `-`: the sweep does not have it."""
     if value is _ABSENT:
         return "-"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_setting_text(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_setting_text, value))}]"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -59,7 +59,8 @@ def _render_table(comparison: Comparison, colour: bool) -> str:
             for at, line in enumerate(lines[1:])
         ]
         title = one_line(table.title)
-        blocks.append([title, _coloured(f"  {lines[0]}", _HEAD, colour), *marked, *([f"  {more}"] if more else [])])
+        below = [*([] if table.best is None else ["* has the best score"]), *([] if more is None else [f"  {more}"])]
+        blocks.append([title, _coloured(f"  {lines[0]}", _HEAD, colour), *marked, *below])
     blocks.append(
         [
             *map(one_line, comparison.sentences),

@@ -34,11 +34,15 @@ def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
         case Format.TABLE:
             chosen = ("trial", "state", *trainings, *chosen, *also)
         case Format.MARKDOWN | Format.HTML:
-            chosen = (chosen[0], *trainings, *chosen[1:], *also)
+            state = ("state",) if any(trial.state == "pruned" for trial in sweep.trials) else ()
+            chosen = (chosen[0], *state, *trainings, *chosen[1:], *also)
         case Format.LATEX:
             chosen = (chosen[0], "state", *trainings, *chosen[1:], *also)
         case _:
             return tuple(machine_columns(sweep, row_columns(sweep)))
+    if "epochs" in chosen and any(trial.state == "pruned" for trial in sweep.trials):
+        at = chosen.index("epochs") + 1
+        chosen = (*chosen[:at], "epochs_run", *chosen[at:])
     own = [name for name, column in known.items() if column.is_own]
     return with_scores(sweep, chosen, own)
 

@@ -117,6 +117,8 @@ def run_command(
                 print("the trainer command ended without a result, because its trials are pruned", flush=True)  # noqa: T201
                 return
             found = f"the trainer command ended with {_describe_status(status)} and wrote no {' and no '.join(missing)}"
+            if status == 0 and missing == [result.name] and not is_deleted:
+                found += ', into which it must write {"METRIC": NUMBER} at its end'
             if is_deleted:
                 found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)
