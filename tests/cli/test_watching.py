@@ -116,7 +116,8 @@ def test_a_line_names_the_three_most_frequent_reasons() -> None:
     ]
     groups = [*groups, waiting(20, 2, "submitted", "held by you"), waiting(30, 1, "waiting", "another")]
     assert format_progress(make_live(running(50), *(trial for group in groups for trial in group))) == (
-        "9 ended, 1 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you), best 0.7412 (trial 3)"
+        "9 ended, 1 running, 4 waiting (just submitted), 3 waiting (all 2 slots are in use), 2 waiting (held by you), "
+        "best 0.7412 (trial 3)"
     )
 
 

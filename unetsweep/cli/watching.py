@@ -50,7 +50,7 @@ def _print_lines(directory: SweepDir, reconciles: bool) -> LiveSweep | None:
 
 
 def format_progress(sweep: LiveSweep) -> str:
-    """One line: `4 ended (1 failed, 1 pruned), 2 running, 1 waiting (all 2 slots are in use), best 0.6563 (trial 3)`."""
+    """One line: `4 ended (1 pruned), 2 running, 1 waiting (all 2 slots are in use), best 0.6563 (trial 3)`."""
     counted = {"failed": sweep.failed, "pruned": sweep.counts.get("pruned", 0)}
     kinds = ", ".join(f"{count} {name}" for name, count in counted.items() if count)
     parts = [f"{sweep.ended} ended{f' ({kinds})' if kinds else ''}", f"{len(sweep.running)} running"]
