@@ -1,4 +1,4 @@
-"""Selects the faults of a test run: the core faults always, and twelve others that change from day to day.
+"""Selects the faults of a test run: the core faults always, and eight others that change from day to day.
 
 Rule 1: every kind is caused within `turns_for_all()` days in a row; `python tests/faults` causes all of them at once.
 Rule 2: the choice depends on one printed number only, so that number repeats it.
@@ -29,7 +29,7 @@ CORE = (
 """The faults that would be the first to show a lost or repeated trial. (The rank is killed with accounting.)"""
 WITH_ACCOUNTING = ("scancel of a job", "node set down", "out of memory", "kill -9 of the rank", "the accounting away")
 """The faults after which the accounting is queried; caused in each run, on a cluster with accounting."""
-LIGHT, HEAVY = 11, 1
+LIGHT, HEAVY = 7, 1
 """How many other faults a turn has: with the small trainer, and with a real training."""
 
 
@@ -46,7 +46,7 @@ def _window(names: Sequence[str], turn: int, size: int) -> list[str]:
 
 
 def kinds_of(turn: int) -> list[str]:
-    """The twelve kinds of this turn, besides the core."""
+    """The eight kinds of this turn, besides the core."""
     light, heavy = _others()
     return _window(light, turn, LIGHT) + _window(heavy, turn, HEAVY)
 

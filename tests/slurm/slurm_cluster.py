@@ -19,6 +19,9 @@ from unetsweep.schedulers.slurm.scheduler import Slurm
 
 with_accounts = pytest.mark.parametrize("cluster", ["dbd"], indirect=True)
 with_and_without = pytest.mark.parametrize("cluster", ["none", "dbd"], indirect=True)
+with_and_in_test_all_without = pytest.mark.parametrize(
+    "cluster", [pytest.param("none", marks=pytest.mark.thorough), "dbd"], indirect=True
+)
 """For tests that depend on the accounting; all others run without it. Only one worker starts a cluster with accounting
 (`group_of` in tests/conftest.py), because that needs a database and takes seconds."""
 

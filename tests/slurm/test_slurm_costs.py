@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slurm_cluster import Cluster, with_and_without
+from slurm_cluster import Cluster, with_and_in_test_all_without
 from slurm_sweeps import unetsweep, until, until_queue_is_empty
 
 pytestmark = pytest.mark.slurm
@@ -37,7 +37,7 @@ def cost() -> dict[str, Any]:
     return found
 
 
-@with_and_without
+@with_and_in_test_all_without
 def test_the_cost_of_a_requeued_job_counts_every_start_and_names_the_repeated_work(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from slurm_cluster import Cluster, with_and_without
+from slurm_cluster import Cluster, with_and_in_test_all_without
 from slurm_sweeps import unetsweep, until_ended
 
 from unetsweep.config.load import load
@@ -17,7 +17,7 @@ json.dump({"score": float(sys.argv[1])}, open(sys.argv[2] + "/result.json", "w")
 """
 
 
-@with_and_without
+@with_and_in_test_all_without
 def test_the_profile_and_the_sweep_that_init_writes_are_submitted_unchanged(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
