@@ -28,7 +28,7 @@ def test_every_kind_is_caused_within_a_few_turns(first: int):
 def test_a_turn_has_eight_different_kinds_besides_the_core():
     for turn in range(20):
         names = kinds_of(turn)
-        assert len({*names, *CORE}) == LIGHT + HEAVY + len(CORE) == 24
+        assert len({*names, *CORE}) == LIGHT + HEAVY + len(CORE) == 20
 
 
 def test_the_printed_line_names_the_faults_of_the_turn_and_the_command_that_repeats_it(monkeypatch: pytest.MonkeyPatch):
