@@ -1,9 +1,8 @@
 """`report`: the results of a sweep as text, and the copy of them in the sweep's folder."""
 
 import contextlib
-import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from unetsweep.app.spending import with_limit_warning
 from unetsweep.atomic import SHARED, write_text
 from unetsweep.core import paths
 from unetsweep.errors import StateError, UnetsweepError, UsageError
+from unetsweep.process import without_gc
 from unetsweep.report import formats
 from unetsweep.report.formats import Format
 from unetsweep.report.page.content import PageContent
@@ -53,7 +53,7 @@ class Report:
 
 def report(sweep_dir: Path, request: ReportRequest) -> Report:
     """The results of a sweep. The `report/` folder of the sweep is updated as well."""
-    with _without_gc():
+    with without_gc():
         record = with_limit_warning(read_sweep_record(sweep_dir), SweepDir(sweep_dir))
         rendered = _with_costs(record, sweep_dir, request) if _shows_costs(request) else record
         page = _page_content(rendered, sweep_dir) if request.form is Format.HTML else None
@@ -93,16 +93,6 @@ def _page_content(record: SweepRecord, sweep_dir: Path) -> PageContent:
     from unetsweep.app.report_page import read_content  # with OpenCV: other formats start faster without it
 
     return read_content(record, SweepDir(sweep_dir))
-
-
-@contextlib.contextmanager
-def _without_gc() -> Iterator[None]:
-    """Switch off garbage collection inside the `with` block: it frees nothing there, and takes a sixth of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def refresh_report(record: SweepRecord, sweep_dir: Path) -> None:

@@ -20,6 +20,7 @@ from unetsweep.core.missing_points import describe_wanted, trials_wanted
 from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.process import without_gc
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.reconcile.evidence import observe
 from unetsweep.store.lease import Lease
@@ -113,6 +114,7 @@ def _progress_as_json(trial: LiveTrial | None) -> dict[str, Any]:
     }
 
 
+@without_gc()
 def status(directory: SweepDir) -> SweepStatus:
     """The state of a sweep and of its trials, by its files and one query to the scheduler."""
     context = context_of(directory)

@@ -19,6 +19,7 @@ from unetsweep.core.observation import Observation
 from unetsweep.core.plan import Plan, plan
 from unetsweep.core.reconciler_job import ReconciledBy
 from unetsweep.core.spending import Spending
+from unetsweep.process import without_gc
 from unetsweep.reconcile.context import SweepContext
 from unetsweep.store.sweep_dir import SweepDir
 
@@ -42,14 +43,16 @@ def watch(directory: SweepDir, *, reconciles: bool, wait: Wait = time.sleep) -> 
         return with_last_answer(live_sweep(directory, context, observed), last)
 
     while True:
-        observation, decided, has_reconciled = observe(directory, context)
+        with without_gc():
+            observation, decided, has_reconciled = observe(directory, context)
         if last is None:
             yield known(with_costs=False)  # at once: reading what hundreds of runs have used takes some time
         has_all = _has_all(context, observation, decided)
         is_over = has_all or _is_over(observation, decided, has_reconciled=has_reconciled)
         # another process may be about to continue the sweep; then it is not over in the next round
         is_certain = has_all or has_reconciled or (was_over and not reconciles) or decided.paused is not None
-        last = replace(known(), is_over=is_over and is_certain)
+        with without_gc():
+            last = replace(known(), is_over=is_over and is_certain)
         yield last
         if last.is_over:
             return

@@ -179,13 +179,17 @@ def _values(raw: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a line that a study may optimise: all but those that describe the epoch."""
     found = {
         name: float(value)
-        for name, value in raw.items()
-        if (type(value) is float or type(value) is int)  # without a call: a view reads tens of thousands of epochs
-        and -MAX_VALUE <= value <= MAX_VALUE
-        and name not in _NO_VALUES
-        and len(name) <= MAX_NAME
+        for name in _value_names(tuple(raw))
+        # without a call: a view reads tens of thousands of epochs
+        if (type(value := raw[name]) is float or type(value) is int) and -MAX_VALUE <= value <= MAX_VALUE
     }
     return found if len(found) <= MAX_VALUES_OF_EPOCH else dict(list(found.items())[:MAX_VALUES_OF_EPOCH])
+
+
+@functools.lru_cache(maxsize=256)
+def _value_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names that may belong to a value. The lines of a sweep nearly all have the same names."""
+    return tuple(name for name in names if name not in _NO_VALUES and len(name) <= MAX_NAME)
 
 
 def _number(raw: Any, low: float, high: float) -> float | None:
