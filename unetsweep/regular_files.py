@@ -133,8 +133,9 @@ def _content(path: Path | str, max_bytes: int) -> bytes:
         if found.st_size > max_bytes:
             raise StateError(f"{path}: found {found.st_size} bytes; at most {max_bytes} are allowed")
         content = os.read(descriptor, found.st_size + 1)
-        while len(content) <= max_bytes and (more := os.read(descriptor, CHUNK)):  # it has grown
-            content += more
+        if len(content) != found.st_size:  # it has changed, or the file system gives it in pieces
+            while len(content) <= max_bytes and (more := os.read(descriptor, CHUNK)):
+                content += more
         return content
     finally:
         os.close(descriptor)

@@ -77,7 +77,7 @@ def read_attempts(root: Path, run: int, names: Collection[str], marks: Collectio
 
 def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
     """Read the first file of an attempt; StateError if it is unreadable or belongs to another attempt."""
-    intent = read_record(AttemptFile, path)
+    intent = read_record(AttemptFile, path, quick=True)
     if (intent.run, intent.attempt) != (run, number):
         raise StateError(
             f"{path}: found attempt {intent.attempt} of run {intent.run} in the place of attempt {number} of run {run}"
@@ -87,7 +87,7 @@ def read_intent(path: Path | str, run: int, number: int) -> AttemptFile:
 
 def read_job(path: Path | str, run: int, number: int) -> JobFile:
     """Read the file with an attempt's job; StateError if it is unreadable or belongs to another attempt."""
-    job = read_record(JobFile, path)
+    job = read_record(JobFile, path, quick=True)
     if job.run is not None and (job.run, job.attempt) != (run, number):
         raise StateError(
             f"{path}: found the job of attempt {job.attempt} of run {job.run}, not of attempt {number} of run {run}"
