@@ -103,7 +103,7 @@ class Resources:
     python: str | None = None
     """Python interpreter of the jobs; None: the one that submits."""
     setup: tuple[str, ...] = ()
-    """Shell lines that the job runs before the training, such as `module load cuda`."""
+    """Shell lines that the job runs before the training, such as `module load python/3.11`."""
     sbatch: dict[str, Any] = field(default_factory=dict)
     """Other sbatch options by their long names: `{reservation: eyes}`."""
     reconciler: dict[str, Any] = field(default_factory=dict)
