@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,10 +203,10 @@ def test_no_two_checks_share_a_row():
 
 
 def test_the_answers_of_the_payload_have_names_of_checks():
-    assert {Check[name].section for name in (*payload.QUESTIONS, "GPUS")} == {"compute node"}
+    assert {Check[name].section for name in (*payload.QUESTIONS, "GPUS", "GPU_STEP")} == {"compute node"}
 
 
-@pytest.mark.parametrize("name", [*payload.QUESTIONS, "GPUS"])
+@pytest.mark.parametrize("name", [*payload.QUESTIONS, "GPUS", "GPU_STEP"])
 @pytest.mark.parametrize(
     "value", [None, "", "strange", -1, 10**12, 0.5, {}, [], {"error": None}, {"other": None}, True]
 )
@@ -357,6 +358,54 @@ def test_the_payload_reports_why_a_command_failed():
     assert payload.run_command("no-such-command") == ("", "not on PATH there")
     assert payload.run_command("sh", "-c", "echo no >&2; exit 3") == ("", "no")
     assert payload.run_command("sh", "-c", "exit 3") == ("", "exit status 3")
+
+
+TORCH = """
+class cuda:
+    device_count = staticmethod(lambda: 2)
+    get_device_capability = staticmethod(lambda n: (7, 0))
+    get_device_name = staticmethod(lambda n: "Tesla V100")
+    get_arch_list = staticmethod(lambda: ["sm_75", "sm_80"])
+class nn:
+    def Conv2d(*_, **__):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\\nCUDA kernel errors")
+__version__ = "2.13.0+cu130"
+"""
+"""A PyTorch that has no code for the GPUs of the node."""
+
+
+@pytest.mark.parametrize(
+    ("torch", "answer"),
+    [
+        (
+            TORCH,
+            "Tesla V100 (sm_70): CUDA error: no kernel image is available for execution on the device; "
+            "torch 2.13.0+cu130 is built for sm_75 sm_80",
+        ),
+        (TORCH.replace("raise", "import os; os._exit(3);"), "exit status"),
+        (TORCH.replace("raise", "import time; time.sleep(9);"), "no step within 1 s"),
+    ],
+)
+def test_a_node_on_whose_gpus_nothing_can_be_trained_is_found(
+    torch: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, text in (("torch", torch), ("pytorch_lightning", ""), ("unetsweep", "")):
+        (tmp_path / f"{name}.py").write_text(text)
+    shutil.copy(payload.__file__, tmp_path / "payload.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(payload, "__file__", str(tmp_path / "payload.py"))
+    monkeypatch.setattr(payload, "IMPORTS_S", 1 if "sleep" in torch else 60)
+    found = payload.import_modules()
+    assert (found["MODULES"], found["GPUS"]) == ("", 2)
+    assert str(found["GPU_STEP"]).startswith(answer)
+    (fact,) = [each for each in node_facts(JobReport(starts=1, answers=found), Resources(gpus=2), 300, 0.0)
+               if each.check is Check.GPU_STEP]  # fmt: skip
+    assert judge(fact).verdict is BROKEN
+
+
+@pytest.mark.train
+def test_the_step_of_a_node_is_a_training_step():
+    payload.train_step("cpu")
 
 
 def test_all_disk_probes_succeed_on_a_local_file_system(tmp_path: Path):

@@ -15,7 +15,7 @@ TEMPORARY = ("MaxSubmit", "no answer", "timed out", "temporarily")
 """Parts of an sbatch error that leave open whether nodes may submit."""
 _TYPES: Mapping[Check, type[Any]] = {Check.NODE_CLOCK: float, Check.GPUS: int}
 """Types of the answers that are not strings."""
-_OF_PYTHON = {Check.PYTHON_VERSION, Check.MODULES, Check.GPUS}
+_OF_PYTHON = {Check.PYTHON_VERSION, Check.MODULES, Check.GPUS, Check.GPU_STEP}
 """Answers that count only if the profile's Python gave them."""
 
 
@@ -27,7 +27,7 @@ def node_facts(report: JobReport, resources: Resources, timeout: float, clock_of
         yield Fact(Check.PYTHON, f"{python}: {report.python_error or 'cannot be run'}")
     elif report.answers:
         yield Fact(Check.PYTHON, "")
-    skipped = {Check.REQUEUE} | (set() if resources.gpus else {Check.GPUS})
+    skipped = {Check.REQUEUE} | (set() if resources.gpus else {Check.GPUS, Check.GPU_STEP})
     skipped |= set() if report.python_error is None else _OF_PYTHON
     for name, answer in report.answers.items():
         if Check[name] not in skipped:

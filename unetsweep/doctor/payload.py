@@ -19,7 +19,6 @@ import time
 IMPORTS_S = 60  # half of the job's two minutes; from a network file system, torch may take ten seconds
 STEP_S = 20  # a step starts within a second or two, and its signal arrives at once
 COMMAND_S = 30  # a busy controller may need several seconds
-IMPORTS = "import unetsweep, torch, pytorch_lightning; print(torch.cuda.device_count())"
 
 
 def run_command(*command: str) -> tuple[str, str]:
@@ -67,16 +66,53 @@ def sbatch_problem() -> str:
 
 
 def import_modules() -> dict[str, object]:
-    """Return why a training's packages cannot be imported (empty: they can), and how many GPUs torch sees."""
-    command = [sys.executable, "-c", IMPORTS]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORTS_S, check=False)
-    except subprocess.TimeoutExpired:
-        return {"MODULES": {"error": f"not imported within {IMPORTS_S} s: the file system is slow"}}
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        return {"MODULES": lines[-1][-300:]}
-    return {"MODULES": "", "GPUS": int(done.stdout.split()[-1])}
+    """Return why a training's packages cannot be imported (empty: they can), how many GPUs torch sees, and why no
+    network can be trained on them (empty: one can). Another process tries it: a broken GPU may end or block it."""
+    with open("imports-output", "w") as output, open("imports-errors", "w") as errors:
+        command = [sys.executable, os.path.abspath(__file__), "imports"]
+        try:
+            status = subprocess.run(command, stdout=output, stderr=errors, timeout=IMPORTS_S, check=False).returncode
+        except subprocess.TimeoutExpired:
+            status = None
+    with open("imports-output") as output, open("imports-errors") as errors:
+        lines, messages = output.read().splitlines(), errors.read().strip().splitlines()
+    last = messages[-1][-300:] if messages else f"exit status {status}"
+    if not lines:
+        slow = {"error": f"not imported within {IMPORTS_S} s: the file system is slow"}
+        return {"MODULES": slow if status is None else last}
+    problem = f"no step within {IMPORTS_S} s" if status is None else "" if status == 0 else last
+    return {"MODULES": "", "GPUS": int(lines[0]), "GPU_STEP": problem}
+
+
+def train_on_every_gpu() -> None:
+    """Import what a training needs, print the number of GPUs, and train on each for a step."""
+    import pytorch_lightning  # noqa: F401
+    import torch
+
+    import unetsweep  # noqa: F401
+
+    print(torch.cuda.device_count(), flush=True)  # noqa: T201
+    for number in range(torch.cuda.device_count()):
+        try:
+            train_step(f"cuda:{number}")
+        except RuntimeError as error:
+            major, minor = torch.cuda.get_device_capability(number)
+            builds = " ".join(torch.cuda.get_arch_list()) or "no GPU"
+            sys.exit(
+                f"{torch.cuda.get_device_name(number)} (sm_{major}{minor}): {str(error).splitlines()[0][:150]}; "
+                f"torch {torch.__version__} is built for {builds}"
+            )
+
+
+def train_step(device: str) -> None:
+    """Compute a convolution and its gradient."""
+    import torch
+
+    layer = torch.nn.Conv2d(3, 4, 3, padding=1).to(device)
+    loss = layer(torch.rand(2, 3, 32, 32, device=device)).square().mean()
+    loss.backward()
+    if not bool(torch.isfinite(loss)) or layer.weight.grad is None:  # reading the loss also waits for the GPU
+        raise RuntimeError(f"the loss is {float(loss)}")
 
 
 def signal_step() -> str | dict[str, object]:
@@ -138,4 +174,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    wait_for_signal() if sys.argv[1:] == ["step"] else main()
+    {"step": wait_for_signal, "imports": train_on_every_gpu}.get((sys.argv[1:] or [""])[0], main)()

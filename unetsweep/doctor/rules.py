@@ -169,9 +169,8 @@ def _file_system(kind: str) -> Judgement:
 
 
 def _space(space: FreeSpace) -> Judgement:
-    finding = f"{space.bytes / (1 << 30):.1f} GiB free" + (
-        "" if space.inodes is None else f", {counted(space.inodes, 'file')}"
-    )
+    files = "" if space.inodes is None else f", {counted(space.inodes, 'file')}"
+    finding = f"{space.bytes / (1 << 30):.1f} GiB free{files}"
     if space.bytes < MIN_SPACE or space.inodes == 0:
         return finding, BROKEN, f"free some space, or {_OTHER_FOLDER}"
     if space.bytes < LOW_SPACE or (space.inodes is not None and space.inodes < LOW_INODES):
@@ -221,6 +220,7 @@ class Check(Enum):
         BROKEN,
     )
     GPUS = _NODE, "GPUs", _gpus
+    GPU_STEP = _NODE, "GPU step", _problem("trains", "no training can run there: use another node or PyTorch", BROKEN)
     NODE_SQUEUE = _NODE, "squeue", _problem("works", f"jobs cannot see the queue: {_USE_CLI}")
     NODE_SCONTROL = _NODE, "scontrol", _problem("works", f"a job cannot requeue itself; {_RESUBMITS}")
     NODE_SBATCH = _NODE, "sbatch", _problem("works", f"jobs cannot continue an adaptive sweep: {_USE_CLI}")
