@@ -58,6 +58,7 @@ CAUSES = [
         ended("FAILED", ending=failing("exit", 1, unclaimed=True)), Cause.START, id="restarted, ended before a claim"
     ),
     pytest.param(ended("FAILED", ending=failing("disk")), Cause.DISK, id="the disk was full"),
+    pytest.param(ended("FAILED", ending=failing("network")), Cause.PORT, id="another process took its port"),
     pytest.param(
         ended("COMPLETED", requeue_reason="the time limit is near"),
         Cause.REQUEUE,
@@ -115,6 +116,7 @@ def test_the_reason_of_a_loss_has_the_reason_that_slurm_gave(reason: str, text: 
 LIMITS = [
     pytest.param(Cause.NODE, "node failure, 3 times (run.retries.node is 2)", id="node"),
     pytest.param(Cause.DEVICE, "GPU error, 3 times (run.retries.node is 2)", id="device"),
+    pytest.param(Cause.PORT, "its port was taken, 3 times (run.retries.node is 2)", id="port"),
     pytest.param(
         Cause.UNEXPLAINED, "no result and no reason, 3 times (run.retries.unexplained is 2)", id="unexplained"
     ),
@@ -196,6 +198,7 @@ def test_the_next_attempt_excludes_the_failed_node_for_some_hours():
     assert lines(decide(observation(long_ago))) == ["submit 0.2"]
     assert lines(decide(observation(gone(Cause.PREEMPTED, node="n7")))) == ["submit 0.2"]
     assert lines(decide(observation(gone(Cause.DEVICE, node="n7")))) == ["submit 0.2 -n7"]
+    assert lines(decide(observation(gone(Cause.PORT, node="n7")))) == ["submit 0.2"]
 
 
 def test_a_hung_training_is_ended_and_a_slow_one_is_not():

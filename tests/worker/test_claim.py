@@ -1,6 +1,7 @@
 """A start of a job claims its run, or exits if there is nothing to do."""
 
 import json
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,21 @@ def test_the_other_ranks_take_the_port_of_the_claim(start: ElementStart) -> None
     first = enter(start, start.root / RUN, 1, 0)
     assert first
     assert enter(start, start.root / RUN, 1, 1) == first
+
+
+def test_a_port_follows_from_the_training_and_is_none_that_is_taken_or_given_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = claim.free_port("7 0003")
+    with socket.create_server(("", first)):
+        second = claim.free_port("7 0003")
+    given_away = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert claim.free_port("7 0003") == first
+    assert len({first, second, claim.free_port("7 0004")}) == 3
+    assert max(first, second) < given_away
+    monkeypatch.setattr(claim, "PORTS", range(first, first + 1))
+    with socket.create_server(("", first)), pytest.raises(OSError, match="ports from"):
+        claim.free_port("7 0003")
 
 
 def test_a_rank_reports_that_rank_0_never_claimed_the_run(start: ElementStart, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ class Cause(Enum):
     """No process of it ever claimed the run: a bad node, or an environment in which nothing starts."""
     DEVICE = "GPU error"
     """The GPU of its node, its driver or NCCL does not work."""
+    PORT = "its port was taken"
+    """Another process took the port of its ranks before they connected. The node is fine."""
     VANISHED = "the job vanished from the queue"
     MEMORY = "out of memory"
     GPU_MEMORY = "out of GPU memory"
@@ -41,7 +43,7 @@ CAUSE_OF_STATE = {
 }
 """SLURM's job states that name the cause."""
 
-ERROR_KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "device": Cause.DEVICE, "network": Cause.START}
+ERROR_KINDS = {"gpu_memory": Cause.GPU_MEMORY, "disk": Cause.DISK, "device": Cause.DEVICE, "network": Cause.PORT}
 """The kinds of error files that name the cause."""
 
 SUSPECT = frozenset({Cause.NODE, Cause.START, Cause.DEVICE, Cause.HANG})

@@ -27,7 +27,7 @@ MAX_UNSTARTED = 20
 MAX_TIME_LIMITS = 2
 """Starts in a row that reach the time limit without a new epoch: a third would not finish one either."""
 
-_CLUSTER = frozenset({Cause.NODE, Cause.START, Cause.DEVICE, Cause.VANISHED})
+_CLUSTER = frozenset({Cause.NODE, Cause.START, Cause.DEVICE, Cause.PORT, Cause.VANISHED})
 _REQUEUES = frozenset({Cause.REQUEUE, Cause.TIME, Cause.PREEMPTED})
 _UNEXPLAINED = frozenset({Cause.UNEXPLAINED, Cause.DISK})
 _SIZE = re.compile(r"(\d+)([KMGT]?)", re.IGNORECASE)

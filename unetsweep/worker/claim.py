@@ -5,6 +5,8 @@ Rule 2: every start first checks whether there is anything to do; if not, it lea
 """
 
 import contextlib
+import errno
+import hashlib
 import os
 import socket
 import time
@@ -20,6 +22,9 @@ from unetsweep.records import AttemptFile, ClaimFile
 
 CLAIM_WAIT_S = 120.0
 """How long the other ranks wait for rank 0's claim. Ranks start within seconds; this allows for a slow node."""
+PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to outgoing connections (net.ipv4.ip_local_port_range: from 32768)."""
+PORTS_TRIED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def _claim(start: ElementStart, folder: Path, attempt: int, path: Path) -> Claim
     path.parent.mkdir(exist_ok=True)
     taken = claims_of(folder)
     mine = (attempt, start.restart)
-    port = free_port()
+    port = free_port(f"{start.job_id} {folder.name}")
     host, me = socket.gethostname(), Identity.of_this_process()
     node = os.environ.get("SLURMD_NODENAME") or host
     record = ClaimFile(start.job_id, utc_now(), port, host, node, me.boot, me.pid, me.start_ticks)
@@ -122,8 +127,16 @@ def claims_of(folder: Path) -> list[tuple[int, int]]:
     return []
 
 
-def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return int(probe.getsockname()[1])
+def free_port(name: str) -> int:
+    """A TCP port of this machine that is free, and most likely still is when the ranks have imported PyTorch.
+
+    It is none of those that the kernel gives to outgoing connections, and follows from `name`, so that trainings that
+    start together do not choose the same. OSError if none is free.
+    """
+    first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    for number in range(PORTS_TRIED):
+        port = PORTS[(first + number) % len(PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise OSError(errno.EADDRINUSE, f"{PORTS_TRIED} ports from {PORTS[first % len(PORTS)]} on are taken")

@@ -130,7 +130,7 @@ def _try_lock(device: str, locks: contextlib.ExitStack) -> bool:
 
 def train_ranks_by_hand(path: Path, out: Path, size: int) -> int:
     """Run all ranks of a training outside any sweep. Returns the first failed status, else 0."""
-    port = str(free_port())
+    port = str(free_port(str(os.getpid())))
     command = process.program("unetsweep.worker", "hand", str(path), str(out))
     commands = [[*command, str(rank), str(size), port] for rank in range(size)]
     return wait_all([process.start(each, preexec_fn=die_with_parent()) for each in commands])
