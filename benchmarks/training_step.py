@@ -85,7 +85,7 @@ class BareLoop:
     def __init__(self, config: TrialConfig, device: torch.device, context: DistributedContext) -> None:
         self.config, self.device = config, device
         images, pin = data.read(config).train, device.type == "cuda"
-        self.loader = data.loader(config, images, rank=context.rank, size=context.size, epoch=lambda: 0, pin=pin)
+        self.loader = data.loader(config, images, rank=context.rank, size=context.size, epoch=lambda: 0, gpu=pin)
         self.unet: torch.nn.Module = UNet(config.model).to(device)
         for layer in self.unet.modules():
             if isinstance(layer, BatchNorm):

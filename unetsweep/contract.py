@@ -278,6 +278,7 @@ def _fields_of(config: TrialConfig) -> dict[str, Any]:
     another one than usual, and parameters of a trainer command's own only if there are any."""
     fields: dict[str, Any] = encode(config)
     del fields["trainer"]["resumes"]  # it says what the program can do, and changes nothing in a training
+    fields["trainer"]["workers"] = 0  # their number changes nothing either
     if config.metric == METRIC:
         del fields["metric"]
     if not config.params:

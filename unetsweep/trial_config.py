@@ -120,8 +120,9 @@ class TrainerConfig:
     validation, then score the selected checkpoint once with `unetsweep predict`."""
     threads: int = 1
     """CPU threads of each process; results are reproducible only with the same number."""
-    workers: int = 0
-    """Data loader processes of each rank; with 0 the rank prepares images itself."""
+    workers: int | None = None
+    """Data loader processes of each rank; with 0 the rank prepares images itself. None: on a GPU one for each core of
+    the rank but the first, at most 8; on the CPU none. The number changes no bit of a training."""
     command: str | None = None
     """A program of the user that replaces the built-in training: `python my_train.py {config} {out}`. It reads
     its parameters in a JSON file and writes result.json into {out}. Every parameter of the space has a placeholder, as

@@ -150,6 +150,7 @@ def test_settings_that_change_no_training_may_change() -> None:
     assert len(difference(sweep(), sweep(run=run, slurm=free))) == 5 + 14
     assert refused(sweep(), sweep(slurm=Resources(gpus=1))) == ("slurm.gpus: 0 -> 1",)
     assert not refused(sweep(slurm=Resources(gpus=1)), sweep(slurm=Resources(gpus=1, gpu_type="h100")))
+    assert not refused(sweep(), sweep(trainer=TrainerConfig(workers=4)))
     assert refused(sweep(), sweep(slurm=Resources(processes=2))) == ("slurm.processes: 1 -> 2",)
     assert refused(sweep(), sweep(study=StudySpec(seed=1))) == ("study.seed: 0 -> 1",)
 

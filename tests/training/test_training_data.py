@@ -51,6 +51,40 @@ def test_batches_of_one_and_two_ranks_have_the_same_pixels(root: Path, workers: 
             assert torch.equal(image, of[int(index)])
 
 
+@pytest.mark.parametrize(
+    ("size", "environment", "available", "cores"),
+    [
+        (1, {}, 16, 16),
+        (4, {}, 16, 4),
+        (4, {}, 2, 1),
+        (4, {"SLURM_NTASKS": "4", "SLURM_CPUS_PER_TASK": "8"}, 8, 8),  # each task is bound to its cores
+        (4, {"SLURM_NTASKS": "4", "SLURM_CPUS_PER_TASK": "8"}, 128, 8),  # no task is bound
+        (4, {"SLURM_NTASKS": "4"}, 128, 128),
+        (2, {"SLURM_NTASKS": "1", "SLURM_CPUS_PER_TASK": "16"}, 4, 2),  # a slot of a packed job
+    ],
+)
+def test_the_cores_of_a_rank(size: int, environment: dict[str, str], available: int, cores: int) -> None:
+    assert data.cores_of_rank(size, environment, available) == cores
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "gpu", "expected"),
+    [
+        (None, 4, True, 3),
+        (None, 64, True, 8),
+        (None, 1, True, 0),
+        (None, 4, False, 0),
+        (5, 4, False, 5),
+        (0, 4, True, 0),
+    ],
+)
+def test_on_a_gpu_the_other_cores_of_a_rank_prepare_images(
+    workers: int | None, cores: int, gpu: bool, expected: int, root: Path
+) -> None:
+    config = training_scenes.config(root, trainer={"workers": workers})
+    assert data.workers_of(config, cores, gpu=gpu) == expected
+
+
 def test_validation_and_test_images_are_byte_equal_with_and_without_augmentation(root: Path) -> None:
     plain, augmented = (data.read(training_scenes.config(root, trainer={"augment": a})) for a in ("none", "default"))
     loaded = list(data.loader(training_scenes.config(root), augmented.train, rank=0, size=1, epoch=lambda: 0))

@@ -18,7 +18,7 @@ from unetsweep.core.space import Choices, Domain, Parameter
 from unetsweep.core.spec import NO_SAMPLER, SweepSpec
 from unetsweep.texts import counted
 
-_FREE = ("run.", "slurm.", "study.limits.", "data.split.allow_leak", "trainer.resumes")
+_FREE = ("run.", "slurm.", "study.limits.", "data.split.allow_leak", "trainer.resumes", "trainer.workers")
 """Fields that may change, by the beginning of their names: they change no result."""
 _TRAINED = ("slurm.gpus", "slurm.processes")
 """Fields of `slurm` that may not change: results depend on them."""

@@ -5,7 +5,8 @@ Rule 2: the last, partial batch is kept, and every image counts exactly once per
 Rule 3: images are decoded once; batches stay uint8 until they are on the device.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ from unetsweep.errors import ConfigError, DataError, Problem
 from unetsweep.texts import counted
 from unetsweep.training import augment
 from unetsweep.training.augmented_sizes import size_problems
+
+MOST_WORKERS = 8
+"""Processes that prepare images for one rank, unless the config has more."""
 
 
 class Batch(NamedTuple):
@@ -153,7 +157,7 @@ def loader(
     rank: int,
     size: int,
     epoch: Callable[[], int],
-    pin: bool = False,
+    gpu: bool = False,
     micro_batch: int | None = None,
 ) -> DataLoader[Any]:
     """A loader of one epoch's batches, in parts of at most `micro_batch` images.
@@ -162,7 +166,7 @@ def loader(
     its worker processes.
     """
     samples = Samples(images, config.trainer.augment, config.seed)
-    workers = config.trainer.workers
+    workers = workers_of(config, cores_of_rank(size, os.environ), gpu=gpu)
     return DataLoader(
         samples,
         batch_sampler=Shares(len(samples), config, rank, size, epoch, micro_batch),
@@ -171,9 +175,34 @@ def loader(
         multiprocessing_context="fork" if workers else None,  # a fork server's children outlive a killed trainer
         worker_init_fn=_limit_threads if workers else None,
         collate_fn=collate,
-        pin_memory=pin,
+        pin_memory=gpu,
         generator=torch.Generator().manual_seed(config.seed),  # so that it does not use torch's global generator
     )
+
+
+def workers_of(config: TrialConfig, cores: int, *, gpu: bool) -> int:
+    """How many processes prepare the images of a rank with so many cores.
+
+    On a GPU all cores but the one of the rank itself, which keeps the GPU busy; on the CPU none, since the cores train.
+    """
+    if config.trainer.workers is not None:
+        return config.trainer.workers
+    return max(0, min(cores - config.trainer.threads, MOST_WORKERS)) if gpu else 0
+
+
+def cores_of_rank(size: int, environment: Mapping[str, str], available: int | None = None) -> int:
+    """How many cores a rank has. `available`: those that this process may use (None: ask the system).
+
+    Under srun each rank is a task with `slurm.cpus` cores, also where SLURM does not bind it to them. All other ranks
+    of a training share the cores of one process.
+
+    >>> cores_of_rank(2, {"SLURM_NTASKS": "2", "SLURM_CPUS_PER_TASK": "4"}, 64), cores_of_rank(2, {}, 8)
+    (4, 4)
+    """
+    available = len(os.sched_getaffinity(0)) if available is None else available
+    tasks = int(environment.get("SLURM_NTASKS", "1"))
+    cores = min(available, int(environment.get("SLURM_CPUS_PER_TASK", "0")) or available)
+    return max(1, cores // max(1, size // tasks))
 
 
 def collate(samples: Sequence[tuple[Tensor, Tensor, float, int]]) -> Batch:

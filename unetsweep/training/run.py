@@ -215,7 +215,7 @@ def _fit(ends: EpochEnds, context: DistributedContext, device: torch.device, fir
         gpu = device.type == "cuda"
         micro = ends.scorer.micro_batch
         batches = data.loader(
-            config, images, rank=context.rank, size=context.size, epoch=epoch, pin=gpu, micro_batch=micro
+            config, images, rank=context.rank, size=context.size, epoch=epoch, gpu=gpu, micro_batch=micro
         )
         trainer.fit(module, batches, ckpt_path=artifacts.out / LAST if ends.training_state.epoch else None)
 
