@@ -195,7 +195,7 @@ NAMED = {
 def test_digests_stay_what_existing_sweeps_have_on_disk(name: str, config_id: str, run_key: str):
     config = contract.config_from(NAMED[name])
     assert (contract.config_id(config), contract.run_key(config)) == (config_id, run_key)
-    more = replace(config, trainer=replace(config.trainer, workers=4))
+    more = dataclasses.replace(config, trainer=dataclasses.replace(config.trainer, workers=4))
     assert (contract.config_id(more), contract.run_key(more)) == (config_id, run_key)
 
 
