@@ -9,6 +9,7 @@ import pytest
 from report_records import confirmed_sweep, docs_sweep, leaked_sweep, mixed_sweep, other_masks_sweep, sweep, trial
 
 from unetsweep.report.formats import Format, render
+from unetsweep.report.page.content import PageContent
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -33,6 +34,11 @@ def rendered(name: str, form: Format) -> str:
 @pytest.mark.parametrize("name", list(SWEEPS))
 def test_a_report_equals_its_golden_file(name: str, form: Format) -> None:
     assert rendered(name, form) == (GOLDEN / f"{name}.{ENDINGS[form]}").read_text()
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_every_format_says_that_the_images_leaked_whatever_columns_are_named(form: Format) -> None:
+    assert "leak" in render(leaked_sweep(), form, columns=["trial", "val_iou"], page=PageContent())
 
 
 if __name__ == "__main__":

@@ -38,8 +38,10 @@ def _default_columns(form: Format, sweep: SweepRecord) -> tuple[str, ...]:
             chosen = (chosen[0], *state, *trainings, *chosen[1:], *also)
         case Format.LATEX:
             chosen = (chosen[0], "state", *trainings, *chosen[1:], *also)
-        case _:
+        case Format.CSV | Format.JSON:
             return tuple(machine_columns(sweep, row_columns(sweep)))
+        case _:
+            assert_never(form)
     if "epochs" in chosen and any(trial.state == "pruned" for trial in sweep.trials):
         at = chosen.index("epochs") + 1
         chosen = (*chosen[:at], "epochs_run", *chosen[at:])
