@@ -156,8 +156,8 @@ def _arguments(command: str, address: str) -> str:
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
-        ("gird", "results; did you mean grid?; there are: grid, one, two"),
-        ("gird/3", "results; did you mean grid/3?; there are: grid, one, two"),
+        ("gird", "results; did you mean grid? There are: grid, one, two"),
+        ("gird/3", "results; did you mean grid/3? There are: grid, one, two"),
         ("best", "results; for the best trial of a sweep write grid/best; there are: grid, one, two"),
         ("99", "no sweep and no job '99' in"),
         ("grid/9", NOT_THERE),

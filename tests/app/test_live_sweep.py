@@ -104,6 +104,16 @@ def test_a_running_trial_has_its_epoch_scores_and_node(sweep: SweepDir, answer: 
     assert utc_now() - trial.reported_at < timedelta(minutes=1)
 
 
+def test_a_program_that_began_again_is_at_the_epoch_of_its_latest_start(sweep: SweepDir, answer: Answer) -> None:
+    answer([train(sweep, 3, 7)])
+    first = sweep.root / paths.run_dir(3) / "progress-1-0.jsonl"
+    again = "".join(first.read_text().splitlines(keepends=True)[:4])
+    first.with_name("progress-1-1.jsonl").write_text(again)
+    (trial,) = known(sweep).running
+    assert (trial.epoch, len(trial.curve)) == (4, 4)
+    assert "epoch 4 of 100" in status(sweep)
+
+
 def test_ended_trials_are_counted_with_the_best_and_the_reasons_of_failures(sweep: SweepDir, answer: Answer) -> None:
     answer([train(sweep, 3, 1)])
     found = known(sweep)

@@ -108,6 +108,8 @@ def test_a_complete_trial(sweep: SweepDir, queue: Queue) -> None:
 def test_the_command_best_that_does_not_exist_names_the_one_that_does() -> None:
     done = CliRunner().invoke(program, ["best", "s"])
     assert done.exit_code == 2
+    typo = CliRunner().invoke(program, ["statsu"])
+    assert "No such command 'statsu'; did you mean 'status'?" in typo.output
     assert "No such command 'best'. For the best trial of a sweep: unetsweep show SWEEP/best\n" in done.output
 
 

@@ -10,7 +10,7 @@ from report_records import docs_sweep, leaked_sweep, spec, sweep, trial
 
 from unetsweep.analysis.compared_sweeps import ComparedSweep
 from unetsweep.analysis.rows import SweepRecord
-from unetsweep.contract import DataConfig, Result, TrainerConfig
+from unetsweep.contract import DataConfig, ModelConfig, Result, TrainerConfig
 from unetsweep.core.cost import Cost
 from unetsweep.core.space import Choices, Space
 from unetsweep.core.spec import StudySpec
@@ -75,6 +75,17 @@ def test_a_metric_that_is_minimised_makes_the_lowest_the_best() -> None:
 def test_only_the_settings_that_differ_are_listed() -> None:
     found = beside(scored(0.5), scored(0.6, optimizer="sgd"))
     assert table(found, "settings") == [("setting", "a", "b"), ("trainer.optimizer", "adam", "sgd")]
+
+
+def test_a_program_is_compared_without_the_settings_of_our_trainer() -> None:
+    ours, theirs = scored(0.5), scored(0.6)
+    trainer = replace(theirs.spec.trainer, command="python train.py")
+    of = replace(theirs.spec, trainer=trainer, data=replace(theirs.spec.data, image_size=9), model=ModelConfig(base=8))
+    found = beside(replace(theirs, spec=of), replace(theirs, spec=replace(of, model=ModelConfig(base=4))))
+    assert [each.name for each in found.tables] == ["sweeps", "points"]
+    mixed = beside(ours, replace(theirs, spec=of))
+    assert ("trainer.command", "null", "python train.py") in table(mixed, "settings")
+    assert not [each for each in mixed.warnings if "data." in each]
 
 
 def test_equal_sweeps_have_no_table_of_settings() -> None:

@@ -87,7 +87,9 @@ def test_a_result_without_the_metric_is_refused_with_its_file_and_is_a_failure_u
     assert observe(made.root, METRICS["val_iou"]).runs[0].published_states == {8: "complete"}
     run = observe(made.root, METRICS["val_loss"]).runs[0]
     assert run.published_states == {8: "failed"}
-    message = "runs/0000/milestones/8.json: no number val_loss, which study.metric names; it has val_iou"
+    message = "runs/0000/milestones/8.json: no number val_loss, which study.metric names; it has val_iou; "
+    message += "let the program write it, or correct study.metric in a copy of the file with another name: a "
+    message += "sweep keeps its metric"
     assert run.refused_results[8].message == message
     made.end_trial(0, Result(state="failed", message=message))
     (failure,) = observe(made.root, METRICS["val_loss"]).failures

@@ -33,6 +33,15 @@ def test_all_claims_make_one_curve_with_the_values_of_the_latest_claim(tmp_path:
     assert epochs(tmp_path) == [(1, 0.1), (2, 0.25), (3, 0.35)]
     assert [point.at and point.at.minute for point in found.points] == [1, 2, 8], "an epoch keeps its first time"
     assert found.last_at == datetime(2026, 1, 1, 0, 9, tzinfo=UTC)
+    assert found.current_epoch is None
+
+
+def test_a_program_that_began_again_is_at_the_epoch_that_its_latest_start_reported(tmp_path: Path):
+    (tmp_path / "progress-1-0.jsonl").write_text(line(1) + line(2) + line(3))
+    (tmp_path / "progress-2-0.jsonl").write_text(line(1) + line(2))
+    (tmp_path / "progress-3-0.jsonl").touch()
+    found = read_progress(tmp_path, os.listdir(tmp_path))
+    assert ([epoch for epoch, _ in epochs(tmp_path)], found.current_epoch) == ([1, 2, 3], 2)
 
 
 @pytest.mark.parametrize("keep", range(1, 60, 9))

@@ -141,6 +141,14 @@ def test_a_program_that_resumes_publishes_each_milestone_and_its_single_result_i
     assert [milestone(tmp_path, epochs)["val_iou"] for epochs in (4, 8)] == [0.25, 0.5]
 
 
+def test_a_program_that_wrote_no_result_hears_which_number_it_must_write(tmp_path: Path):
+    invocation = CommandInvocation(tmp_path, (8,), "1-0", "1", str(tmp_path), metric="rmse")
+    with pytest.raises(
+        TrainingError, match=r'wrote no result\.json, into which it must write \{"rmse": NUMBER\} at its end: `true`'
+    ):
+        run_command("true", invocation, lambda: True)
+
+
 def test_the_result_of_an_earlier_start_of_a_program_that_resumes_does_not_count(tmp_path: Path):
     (tmp_path / "result.json").write_text('{"val_iou": 0.1}')
     with pytest.raises(TrainingError, match=r"wrote no milestones/4\.json and no milestones/8\.json: "):

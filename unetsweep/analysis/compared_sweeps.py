@@ -38,6 +38,18 @@ class ComparedSweep:
         return dict(_flat(tree(self.record.spec)))
 
     @cached_property
+    def own_settings(self) -> dict[str, Any]:
+        """The settings that say something about its trainings: for a program, none of the U-Net and its images."""
+        if self.record.spec.trainer.command is None:
+            return self.settings
+        kept = ("trainer.command", "trainer.resumes")
+        return {
+            path: value
+            for path, value in self.settings.items()
+            if path in kept or not path.startswith(("data.", "model.", "trainer."))
+        }
+
+    @cached_property
     def ranking(self) -> list[PointRecord]:
         return ranked_points(self.record)
 

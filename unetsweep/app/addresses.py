@@ -289,7 +289,7 @@ def _unknown(text: str, results: Path) -> UsageError:
     near = difflib.get_close_matches(sweep, names, 1) or difflib.get_close_matches(Path(sweep).name, names, 1)
     hint = f"; did you mean {near[0]}{whole.removeprefix(sweep)}?" if near else ""
     if whole == BEST and names:
-        hint = f"; for the best trial of a sweep write {names[0]}/{BEST}"
+        near, hint = [], f"; for the best trial of a sweep write {names[0]}/{BEST}"
     what = "no sweep and no job" if is_job(whole) else "no sweep"
     rest = names_list(names)
-    return UsageError(f"{what} {sweep!r} in {results.absolute()}{hint}; there are: {rest}")
+    return UsageError(f"{what} {sweep!r} in {results.absolute()}{hint}{' There' if near else '; there'} are: {rest}")

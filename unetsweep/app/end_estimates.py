@@ -61,7 +61,7 @@ def _running(run: Run, trials: Sequence[Trial], at: datetime) -> RunningTraining
     seconds = tuple(each.seconds for each in run.progress if each.seconds is not None)
     since = run.last_progress_at or (run.last.claimed_at if run.last is not None else None)
     idle = 0.0 if since is None else max(0.0, (at - since).total_seconds())
-    left = max(0, max(trial.epochs for trial in trials) - run.epochs_done)
+    left = max(0, max(trial.epochs for trial in trials) - run.current_epoch)
     return RunningTraining(_settings(trials[0]), left, seconds, idle)
 
 

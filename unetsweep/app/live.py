@@ -89,7 +89,7 @@ def open_trials(spec: SweepSpec, observation: Observation, plan: Plan) -> Iterab
     for trial in observation.trials:
         run = observation.runs.get(trial.run, Run(trial.run))
         found = _status(trial, run, waits.get(trial.number), answered=answered)
-        last_epoch = trial.epochs if shows_epochs else run.epochs_done
+        last_epoch = min(trial.epochs, run.current_epoch) if shows_epochs else run.current_epoch
         points = [(each.epoch, metric.of_epoch(each)) for each in run.progress if each.epoch <= last_epoch]
         curve = tuple((epoch, value) for epoch, value in points if value is not None)
         job = run.last.job if run.last is not None else None

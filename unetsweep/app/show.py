@@ -177,7 +177,7 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
         params={path: value for path, value in trial.params.items() if path not in hidden},
         seed=trial.seed,
         epochs=epochs,
-        epochs_done=min(run.epochs_done, last_epoch),
+        epochs_done=min(run.current_epoch, last_epoch),
         run=stored.run,
         shares_with=others,
         attempts=tuple(_attempts(root, run, is_open=is_open)),

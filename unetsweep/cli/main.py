@@ -1,5 +1,6 @@
 """The command line. Each command is one module of this package, imported only when it is called."""
 
+import difflib
 import errno
 import importlib
 import os
@@ -70,6 +71,9 @@ class Commands(click.Group):
         if cmd_name in _NO_COMMANDS:
             ctx.fail(f"No such command '{cmd_name}'. {_NO_COMMANDS[cmd_name]}")
         if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, [name for name, line in COMMANDS.items() if line], 1)
+            if near:
+                ctx.fail(f"No such command '{cmd_name}'; did you mean '{near[0]}'?")
             return None
         module = importlib.import_module(f"unetsweep.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command

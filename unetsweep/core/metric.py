@@ -119,7 +119,8 @@ def result_problem(metric: Metric, result: Result) -> ResultProblem | None:
         return None
     value = metric.of_result(result)
     if value is None:
-        why = f"no number {metric.name}, which study.metric names; {_found(metric, result)}"
+        why = f"no number {metric.name}, which study.metric names; {_found(metric, result)}; let the program write "
+        why += "it, or correct study.metric in a copy of the file with another name: a sweep keeps its metric"
         return ResultProblem(f"no {metric.name}", why)
     if metric.range is not None and not metric.range[0] <= value <= metric.range[1]:
         low, high = metric.range

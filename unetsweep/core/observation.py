@@ -144,6 +144,8 @@ class Run:
     """The number of the last attempt before the user's retry: attempts up to it do not count. 0: no retry."""
     refused_results: Mapping[int, ResultProblem] = field(default_factory=dict)
     """Why published results do not count for the sweep, by their epochs."""
+    epoch_after_restart: int | None = None
+    """The epoch at which a program is that has begun again, after an earlier start was further; None: none has."""
 
     @property
     def counted_attempts(self) -> tuple[Attempt, ...]:
@@ -171,6 +173,11 @@ class Run:
     def epochs_done(self) -> int:
         """How many epochs are finished, by any attempt."""
         return self.progress[-1].epoch if self.progress else 0
+
+    @property
+    def current_epoch(self) -> int:
+        """How many epochs the training that runs now has behind it."""
+        return self.epochs_done if self.epoch_after_restart is None else self.epoch_after_restart
 
     @property
     def epoch_seconds(self) -> float | None:

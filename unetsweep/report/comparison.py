@@ -169,10 +169,10 @@ def _epochs_run(result: Result, asked: int) -> int:
 
 def _settings_table(sweeps: Sequence[ComparedSweep]) -> ComparisonTable:
     """The settings in which the sweeps differ, in the order of the file."""
-    every = dict.fromkeys(path for each in sweeps for path in each.settings)
+    every = dict.fromkeys(path for each in sweeps for path in each.own_settings)
     differing = []
     for path in every:
-        values = [each.settings.get(path, _ABSENT) for each in sweeps]
+        values = [each.own_settings.get(path, _ABSENT) for each in sweeps]
         if len({_setting_text(value) for value in values}) > 1:
             differing.append((path, values))
     return ComparisonTable(
@@ -273,8 +273,9 @@ def _warnings(sweeps: Sequence[ComparedSweep]) -> Iterator[str]:
         known = [each.images[part] for each in sweeps if part in each.images]
         if any(images != known[0] for images in known):
             yield f"the sweeps have different {name} images, so {part} scores say little about which is better"
+    with_images = [each for each in sweeps if each.record.spec.trainer.command is None]
     for setting in DATA:
-        if len({json.dumps(each.settings.get(f"data.{setting}"), default=list) for each in sweeps}) > 1:
+        if len({json.dumps(each.settings.get(f"data.{setting}"), default=list) for each in with_images}) > 1:
             yield f"the sweeps differ in data.{setting}: their scores are of different pixels"
     concerned: dict[str, list[str]] = {}
     for each in sweeps:

@@ -178,6 +178,7 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
         prune,
         retries_reset_at(marks),
         refused,
+        progress.current_epoch,
     )
 
 

@@ -40,6 +40,8 @@ class RunProgress(NamedTuple):
     points: tuple[EpochReport, ...] = ()
     last_at: datetime | None = None
     """When the newest line of the latest claim was written, whatever it says."""
+    current_epoch: int | None = None
+    """The epoch that the latest claim reported last, if an earlier claim was further: its program began again."""
 
 
 def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
@@ -52,14 +54,16 @@ def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
         points, grown_at = files[0]
         return RunProgress(points, grown_at or (points[-1].at if points else None))
     merged: dict[int, EpochReport] = {}
-    last_at = None
+    last_at, current = None, 0
     for found in files:
+        current = found.points[-1].epoch if found.points else current
         for point in found.points:
             earlier = merged.get(point.epoch)
             merged[point.epoch] = point if earlier is None else replace(point, at=earlier.at)
             last_at = point.at or last_at
         last_at = found.grown_at or last_at
-    return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at)
+    began_again = bool(merged) and current < max(merged)
+    return RunProgress(tuple(merged[epoch] for epoch in sorted(merged)), last_at, current if began_again else None)
 
 
 def _is_in_order(points: Sequence[EpochReport]) -> bool:

@@ -30,6 +30,7 @@ from unetsweep.records import PruneFile
 from unetsweep.regular_files import read_bytes
 from unetsweep.store.code_snapshot import without_code
 from unetsweep.store.logs import last_message
+from unetsweep.trial_config import METRIC
 from unetsweep.worker.announce import announcing
 from unetsweep.worker.deadline import Deadline
 
@@ -56,6 +57,8 @@ class CommandInvocation:
     """GPUs of the training."""
     resumes: bool = False
     """Whether the program continues from its own checkpoints, so that a result of an earlier start is out of date."""
+    metric: str = METRIC
+    """The name of the number that the result must have."""
 
     def values(self) -> dict[str, Any]:
         """The parameters of the run: those of the space, and the epochs that it trains."""
@@ -118,7 +121,7 @@ def run_command(
                 return
             found = f"the trainer command ended with {_describe_status(status)} and wrote no {' and no '.join(missing)}"
             if status == 0 and missing == [result.name] and not is_deleted:
-                found += ', into which it must write {"METRIC": NUMBER} at its end'
+                found += f', into which it must write {{"{invocation.metric}": NUMBER}} at its end'
             if is_deleted:
                 found += f", and deleted {folder}, which the sweep needs: let it delete only its own files there"
             raise _failure(f"{found}: `{shlex.join(command)}`", status)

@@ -111,6 +111,7 @@ def _train(start: ElementStart, folder: Path, claim: Claim, job_end: Deadline, r
                 config.seed,
                 gpus=config.processes if config.accelerator == "gpu" else 0,
                 resumes=config.trainer.resumes,
+                metric=config.metric,
             )
             run_command(config.trainer.command, invocation, claim.holds, job_end)
         return

@@ -17,7 +17,7 @@ def check_gpus(spec: SweepSpec) -> None:
     if gpus and gpus > (found := len(devices())):
         raise UsageError(
             f"the sweep asks for {counted(gpus, 'GPU')} a training and this machine has {found}; submit it on a "
-            "cluster (--executor slurm), or try `unetsweep submit sweeps/quickstart.yaml`, which needs none"
+            "cluster (--executor slurm), or train on the CPU: `--set slurm.gpus=0`"
         )
 
 
