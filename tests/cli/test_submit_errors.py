@@ -102,12 +102,12 @@ def test_everything_that_prevents_a_submit_is_reported_at_once(workspace: Worksp
         assert found in output
 
 
-def test_more_gpus_than_this_machine_has_are_refused_with_the_quickstart(workspace: Workspace):
+def test_more_gpus_than_this_machine_has_are_refused_with_what_to_set(workspace: Workspace):
     text = workspace.sweep(GRID.replace("RATES", "1e-4")).read_text() + "slurm: {gpus: 64, processes: 64}\n"
     text = text.replace("batch_size: [4]", "batch_size: [64]")
     output = refused(workspace, text)
     assert "the sweep asks for 64 GPUs a training and this machine has" in output
-    assert "sweeps/quickstart.yaml" in output
+    assert "train on the CPU: `--set slurm.gpus=0`" in output
 
 
 def test_float16_without_a_gpu_is_refused_with_what_to_use(workspace: Workspace, eyes: Path):
