@@ -44,7 +44,7 @@ from unetsweep.texts import counted
     "--executor",
     type=click.Choice(["auto", *EXECUTORS]),
     default="auto",
-    help="Where jobs run [auto: on SLURM if it is installed, else on this machine].",
+    help="Where jobs run [auto: on SLURM if this machine belongs to a cluster, else on this machine].",
 )
 @profile_option
 @set_option
