@@ -49,6 +49,12 @@ def test_a_small_terminal_shows_everything_that_matters() -> None:
     assert lines[-4].endswith("trial 19 complete")
 
 
+def test_what_the_end_is_estimated_from_is_left_out_where_it_does_not_fit() -> None:
+    sweep = replace(usual(), end=EndEstimate((600, 1500), "from 2 running trainings"))
+    assert lines_of(sweep)[1].endswith("ends in 10 min to 25 min")
+    assert lines_of(sweep, LARGE)[1].endswith("ends in 10 min to 25 min (from 2 running trainings)")
+
+
 def test_a_running_trial_has_its_epoch_scores_curve_and_node_and_an_old_one_its_age() -> None:
     lines = lines_of(usual())
     heading = next(line for line in lines if line.lstrip().startswith("trial "))

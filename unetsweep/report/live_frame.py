@@ -90,8 +90,9 @@ def _head(sweep: LiveSweep, terminal: Terminal, now: datetime) -> Iterator[Line]
     share = sweep.ended / sweep.wanted if sweep.wanted else 0.0
     why = f" ({sweep.end.why})" if sweep.end.seconds is not None else ""
     progress = f" {sweep.ended} of {sweep.wanted} trials ended · "
-    filled = Span(bar(share, _BAR, terminal), "green")
-    yield fitted_line([filled, progress, end_text(sweep.end), Span(why, "dim")], terminal)
+    filled, end = Span(bar(share, _BAR, terminal), "green"), end_text(sweep.end)
+    fits = len(filled.text) + len(progress) + len(end) + len(why) <= terminal.width
+    yield fitted_line([filled, progress, end, Span(why if fits else "", "dim")], terminal)
     yield fitted_line(list(_counts(sweep)) or ["no trials yet"], terminal)
     used = "" if sweep.used is None else f" · {sweep.used.hours:.2f} {sweep.used.unit}-hours used"
     yield fitted_line([best_text(sweep.best, sweep.metric), used], terminal)
