@@ -403,6 +403,15 @@ def test_a_node_on_whose_gpus_nothing_can_be_trained_is_found(
     assert judge(fact).verdict is BROKEN
 
 
+def test_without_a_gpu_no_step_is_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, text in (("torch", TORCH.replace("2)", "0)")), ("pytorch_lightning", ""), ("unetsweep", "")):
+        (tmp_path / f"{name}.py").write_text(text)
+    shutil.copy(payload.__file__, tmp_path / "payload.py")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(payload, "__file__", str(tmp_path / "payload.py"))
+    assert payload.import_modules() == {"MODULES": "", "GPUS": 0}
+
+
 @pytest.mark.train
 def test_the_step_of_a_node_is_a_training_step():
     payload.train_step("cpu")

@@ -81,7 +81,8 @@ def import_modules() -> dict[str, object]:
         slow = {"error": f"not imported within {IMPORTS_S} s: the file system is slow"}
         return {"MODULES": slow if status is None else last}
     problem = f"no step within {IMPORTS_S} s" if status is None else "" if status == 0 else last
-    return {"MODULES": "", "GPUS": int(lines[0]), "GPU_STEP": problem}
+    found = {"MODULES": "", "GPUS": int(lines[0])}
+    return found if not found["GPUS"] else {**found, "GPU_STEP": problem}
 
 
 def train_on_every_gpu() -> None:
