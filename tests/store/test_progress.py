@@ -44,6 +44,12 @@ def test_a_program_that_began_again_is_at_the_epoch_that_its_latest_start_report
     assert ([epoch for epoch, _ in epochs(tmp_path)], found.current_epoch) == ([1, 2, 3], 2)
 
 
+def test_of_an_epoch_with_the_metric_only_its_value_is_read(tmp_path: Path):
+    (tmp_path / "progress-1-0.jsonl").write_text(line(1, 0.25) + line(2, None))
+    found = read_progress(tmp_path, os.listdir(tmp_path), "val_iou").points
+    assert [dict(point.values) for point in found] == [{"val_iou": 0.25}, {"val_loss": 0.1}]
+
+
 @pytest.mark.parametrize("keep", range(1, 60, 9))
 def test_only_a_corrupt_line_is_dropped(tmp_path: Path, keep: int):
     (tmp_path / "progress-1-0.jsonl").write_text(line(1, 0.1) + line(2)[:keep])

@@ -224,10 +224,11 @@ def read_errors(folder: Path, names: Collection[str]) -> list[FoundError]:
 
 def _claims(folder: Path) -> dict[int, tuple[int, ClaimFile]]:
     """Read the claim with the highest restart of each attempt."""
-    with damage_named(folder / "claims"):
-        claims = sorted(claim for name in os.listdir(folder / "claims") if (claim := paths.claim_of(name)))
+    within = f"{folder}/claims"
+    with damage_named(within):
+        claims = sorted(claim for name in os.listdir(within) if (claim := paths.claim_of(name)))
     newest = dict(claims)  # the last of each attempt
     return {
-        attempt: (restart, read_record(ClaimFile, folder / "claims" / paths.claim_name(attempt, restart)))
+        attempt: (restart, read_record(ClaimFile, f"{within}/{paths.claim_name(attempt, restart)}"))
         for attempt, restart in newest.items()
     }

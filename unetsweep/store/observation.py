@@ -167,7 +167,8 @@ def _read_run(root: Path, number: int, names: set[str], configs: Mapping[int, st
             refused[epochs] = found
     marks = list_names(f"{folder}/attempts")
     attempts = read_attempts(root, number, names, marks)
-    progress, prune = read_progress(folder, names), read_prune_decision(folder, names, marks)
+    progress = read_progress(folder, names, None if metric is None else metric.name)
+    prune = read_prune_decision(folder, names, marks)
     return Run(
         number,
         states,

@@ -44,12 +44,12 @@ class RunProgress(NamedTuple):
     """The epoch that the latest claim reported last, if an earlier claim was further: its program began again."""
 
 
-def read_progress(folder: Path, names: Collection[str]) -> RunProgress:
+def read_progress(folder: Path, names: Collection[str], metric: str | None = None) -> RunProgress:
     """Merge the progress of all claims of a run. For each epoch, the values of the latest claim count.
 
-    `names` lists the run's folder.
+    `names` lists the run's folder. `metric`: of an epoch with this value no others are read, which is faster.
     """
-    files = [_read_file(folder, claim, name) for claim, name in sorted(_files(folder, names).items())]
+    files = [_read_file(folder, claim, name, metric) for claim, name in sorted(_files(folder, names).items())]
     if len(files) == 1 and _is_in_order(files[0].points):  # nearly always
         points, grown_at = files[0]
         return RunProgress(points, grown_at or (points[-1].at if points else None))
@@ -102,12 +102,12 @@ class _File(NamedTuple):
     """When the file was changed, if its last line reports no epoch; else None."""
 
 
-def _read_file(folder: Path, claim: tuple[int, int], name: str) -> _File:
+def _read_file(folder: Path, claim: tuple[int, int], name: str, metric: str | None = None) -> _File:
     path = folder / name
     try:
         with damage_named(path):
             found = path.stat()
-        points, is_report = _read(path, found.st_size, found.st_mtime_ns)
+        points, is_report = _read(path, found.st_size, found.st_mtime_ns, metric)
     except FileNotFoundError:  # removed after the folder was listed
         return _File()
     if any(point.at is None or point.seconds is None for point in points):
@@ -116,9 +116,9 @@ def _read_file(folder: Path, claim: tuple[int, int], name: str) -> _File:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: Path, size: int, changed: int) -> tuple[tuple[EpochReport, ...], bool]:
+def _read(path: Path, size: int, changed: int, metric: str | None) -> tuple[tuple[EpochReport, ...], bool]:
     """The epochs in a file, and whether its last line reports one."""
-    points = [_point(raw, path) for raw in _objects(read_bytes(path).splitlines())]
+    points = [_point(raw, path, metric) for raw in _objects(read_bytes(path).splitlines())]
     return tuple(point for point in points if point is not None), not points or points[-1] is not None
 
 
@@ -165,7 +165,7 @@ def _object(text: bytes) -> object:
         return None
 
 
-def _point(raw: object, path: Path) -> EpochReport | None:
+def _point(raw: object, path: Path, metric: str | None) -> EpochReport | None:
     if not isinstance(raw, dict) or type(raw.get("epoch")) is not int or not 0 <= raw["epoch"] <= MAX_EPOCH:
         return None
     if raw.get("schema", SCHEMA) != SCHEMA:
@@ -173,14 +173,16 @@ def _point(raw: object, path: Path) -> EpochReport | None:
     at = raw.get("at")
     return EpochReport(
         raw["epoch"],
-        _values(raw),
+        _values(raw, metric),
         _time(at) if isinstance(at, str) else None,
         _number(raw.get("seconds"), 0.0, MAX_SECONDS),
     )
 
 
-def _values(raw: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a line that a study may optimise: all but those that describe the epoch."""
+def _values(raw: Mapping[str, Any], metric: str | None) -> dict[str, float]:
+    """The numbers of a line that a study may optimise: all but those that describe the epoch. `metric`: see above."""
+    if metric is not None and type(value := raw.get(metric)) is float and -MAX_VALUE <= value <= MAX_VALUE:
+        return {metric: value}
     found = {
         name: float(value)
         for name in _value_names(tuple(raw))
