@@ -110,7 +110,7 @@ def test_every_report_says_which_leaders_are_not_worse_than_the_best(swept: Work
     assert {row["trial"]: row["in_best"] for row in confirmed["leaders"]} == {1: False, 2: True, 3: True}
     assert all(row["runs"] == 5 and row["val_sd"] > 0 for row in confirmed["leaders"])
     assert all(abs(row["gap"] - 0.02) < 1e-9 for row in confirmed["leaders"])
-    sentence = "cannot be told apart by val_IoU of the validation images over new seeds (paired, Holm, 5%)"
+    sentence = "cannot be distinguished by val_IoU of the validation images over new seeds (paired, Holm, 5%)"
     for form in ("table", "markdown", "latex", "json"):
         assert sentence in workspace.run("report", "s", "--format", form).stdout, form
     rows = list(csv.DictReader(io.StringIO(workspace.run("report", "s", "--format", "csv").stdout)))
@@ -194,7 +194,7 @@ def test_the_scores_per_image_of_a_trainer_command_may_have_any_type(swept: Work
         for each in (path, root / f"confirm/trials/{number:04d}/result.json"):
             each.write_text(json.dumps({**json.loads(each.read_text()), "val_per_image": rows}))
     assert [row["p"] for row in repeats(workspace).values()] == [None, None]
-    assert "cannot be told apart" in workspace.run("report", "s").stdout
+    assert "cannot be distinguished" in workspace.run("report", "s").stdout
 
 
 def test_an_unreadable_confirmation_stops_no_report_and_repair_says_what_to_do(swept: Workspace) -> None:

@@ -282,7 +282,7 @@ def test_too_few_points_for_importances_are_explained() -> None:
 
 def test_confirmed_leaders_have_their_table_and_intervals() -> None:
     text = parsed(page(confirmed_sweep())).text
-    assert "cannot be told apart by val_IoU of the validation images over new seeds (paired, Holm, 5%)." in text
+    assert "cannot be distinguished by val_IoU of the validation images over new seeds (paired, Holm, 5%)." in text
     assert "confirmed seeds val_IoU test_IoU gap behind p best" in text
     assert re.search(r"0\.2029 \[0\.19\d\d, 0\.2\d\d\d\]", text)
 

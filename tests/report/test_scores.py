@@ -103,7 +103,7 @@ def test_a_confirmation_without_values_by_image_is_not_called_tested():
     record = replace(own({"rmse": 0.5}, {"rmse": 0.25}), confirmed=repeats)
     assert confirmed.table(record)[0] == ["confirmed", "seeds", "rmse", "behind", "p", "best"]
     why = "without rmse of each validation image no test compares them"
-    assert confirmed.sentences(record) == [f"Confirmed: trials 0001, 0000 cannot be told apart: {why}"]
+    assert confirmed.sentences(record) == [f"Confirmed: trials 0001, 0000 cannot be distinguished: {why}"]
 
 
 def program(*points: dict[str, Any], **domains: Choices) -> SweepRecord:

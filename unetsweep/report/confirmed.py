@@ -50,13 +50,13 @@ def sentences(sweep: SweepRecord) -> list[str]:
         verdict = f"{so_far}: trial {best[0]} with {seeds}; there is nothing to compare it with"
     elif not has_images:
         verdict = (
-            f"{so_far}: trials {', '.join(best)} cannot be told apart: without {sweep.spec.metric.label} of each "
+            f"{so_far}: trials {', '.join(best)} cannot be distinguished: without {sweep.spec.metric.label} of each "
             "validation image no test compares them"
         )
     elif len(best) == 1:
         verdict = f"{so_far}: trial {best[0]} is better than the other leaders {by}"
     else:
-        verdict = f"{so_far}: trials {', '.join(best)} cannot be told apart {by}"
+        verdict = f"{so_far}: trials {', '.join(best)} cannot be distinguished {by}"
     found = [verdict, *_missing(sweep, rows)]
     if sweep.val_groups is None and len(rows) > 1 and has_images:
         found.append("Each validation image counts separately: it is not known which of them show the same eye")
