@@ -4,8 +4,9 @@ Rule 1: standard library only, like contract.py, which re-exports the classes an
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal
 
 from unetsweep.errors import Problem
@@ -156,87 +157,74 @@ class TrialConfig:
 
 def config_problems(config: TrialConfig) -> list[Problem]:
     """The problems of a config that no training could use, by field."""
-    model, data = config.model, config.data
-    checks = [
-        (config.schema == SCHEMA, "schema", f"found {config.schema!r}; this version reads {SCHEMA}"),
-        (
-            0 < config.learning_rate <= MAX_LEARNING_RATE,
-            "learning_rate",
-            f"found {config.learning_rate}; a number above 0, at most {MAX_LEARNING_RATE}",
-        ),
-        (
-            config.processes < 1 or config.batch_size % config.processes == 0,
-            "batch_size",
+    # every value of a sweep file's axes is checked, so a message is formatted only for a problem
+    return [*_bound_problems(config), *_training_problems(config), *_data_problems(config.data)]
+
+
+def _training_problems(config: TrialConfig) -> Iterator[Problem]:
+    model, trainer, rate = config.model, config.trainer, config.learning_rate
+    if config.schema != SCHEMA:
+        yield Problem(f"found {config.schema!r}; this version reads {SCHEMA}", "schema")
+    if not 0 < rate <= MAX_LEARNING_RATE:
+        yield Problem(f"found {rate}; a number above 0, at most {MAX_LEARNING_RATE}", "learning_rate")
+    if config.processes >= 1 and config.batch_size % config.processes:
+        yield Problem(
             f"found {config.batch_size}, which does not divide over {config.processes} processes; "
             f"use a multiple of {config.processes}",
-        ),
-        (0 < data.split.val < 1, "data.split.val", f"found {data.split.val}; a share between 0 and 1"),
-        (
-            data.mask_threshold == "half"
-            or (isinstance(data.mask_threshold, float) and 0 <= data.mask_threshold < 255),
-            "data.mask_threshold",
-            f"found {data.mask_threshold!r}; `half` or a grey level from 0 to 254",
-        ),
-        (
-            _are_values(data.mask_values) and (data.mask_threshold == "half" or not data.mask_values),
-            "data.mask_values",
-            f"found {list(data.mask_values)} and mask_threshold {data.mask_threshold}; "
+            "batch_size",
+        )
+    if not 0 <= model.dropout < 1:
+        yield Problem(f"found {model.dropout}; 0 or more, below 1", "model.dropout")
+    if not 0 <= trainer.momentum < 1:
+        yield Problem(f"found {trainer.momentum}; 0 or more, below 1", "trainer.momentum")
+    if trainer.command is None and config.metric not in BUILT_IN_METRICS:
+        yield Problem(f"found {config.metric!r}; {', '.join(BUILT_IN_METRICS)}"[:200], "metric")
+    if trainer.command is None and config.params:
+        own = ", ".join(map(str, config.params))
+        yield Problem(f"found {own}; only a trainer.command has parameters of its own"[:200], "params")
+    if model.in_channels not in (1, 3):
+        yield Problem(f"found {model.in_channels}; 1 (grey) or 3 (RGB)", "model.in_channels")
+    if model.classes != 1:
+        yield Problem(f"found {model.classes}; vessel training has 1 class", "model.classes")
+
+
+def _data_problems(data: DataConfig) -> Iterator[Problem]:
+    if not 0 < data.split.val < 1:
+        yield Problem(f"found {data.split.val}; a share between 0 and 1", "data.split.val")
+    threshold = data.mask_threshold
+    if threshold != "half" and not (isinstance(threshold, float) and 0 <= threshold < 255):
+        yield Problem(f"found {threshold!r}; `half` or a grey level from 0 to 254", "data.mask_threshold")
+    if not _are_values(data.mask_values) or (threshold != "half" and data.mask_values):
+        yield Problem(
+            f"found {list(data.mask_values)} and mask_threshold {threshold}; "
             "a list of different grey levels from 0 to 65535, and then no mask_threshold",
-        ),
-        (
-            len({level for level in data.also_score_at if _is_level(level)}) == len(data.also_score_at),
-            "data.also_score_at",
-            f"found {list(data.also_score_at)}; a list of different grey levels from 0 to 254",
-        ),
-        (
-            data.manifest is None or _is_manifest(data.manifest),
-            "data.manifest",
+            "data.mask_values",
+        )
+    if len({level for level in data.also_score_at if _is_level(level)}) != len(data.also_score_at):
+        yield Problem(
+            f"found {list(data.also_score_at)}; a list of different grey levels from 0 to 254", "data.also_score_at"
+        )
+    if data.manifest is not None and not _is_manifest(data.manifest):
+        yield Problem(
             "is not of the form {train: {name: digest, …}, val: …, test: …}; leave it out to split again",
-        ),
-        (
-            not (empty := _empty_parts(config)),
             "data.manifest",
-            f"names no image in {' and '.join(empty)}; leave it out to split again",
-        ),
-        (0 <= model.dropout < 1, "model.dropout", f"found {model.dropout}; 0 or more, below 1"),
-        (
-            0 <= config.trainer.momentum < 1,
-            "trainer.momentum",
-            f"found {config.trainer.momentum}; 0 or more, below 1",
-        ),
-        (
-            config.trainer.command is not None or config.metric in BUILT_IN_METRICS,
-            "metric",
-            f"found {config.metric!r}; {', '.join(BUILT_IN_METRICS)}"[:200],
-        ),
-        (
-            config.trainer.command is not None or not config.params,
-            "params",
-            f"found {', '.join(map(str, config.params))}; only a trainer.command has parameters of its own"[:200],
-        ),
-        (model.in_channels in (1, 3), "model.in_channels", f"found {model.in_channels}; 1 (grey) or 3 (RGB)"),
-        (model.classes == 1, "model.classes", f"found {model.classes}; vessel training has 1 class"),
-    ]
-    found = [Problem(message, name) for fine, name, message in checks if not fine]
-    return [*_bound_problems(config), *found]
+        )
+    if empty := _empty_parts(data):
+        yield Problem(f"names no image in {' and '.join(empty)}; leave it out to split again", "data.manifest")
 
 
-def _bound_problems(config: TrialConfig) -> list[Problem]:
+_BOUNDED: Sequence[tuple[Callable[[TrialConfig], float | None], str]] = tuple(
+    (attrgetter(name), name) for name in BOUNDS if not name.startswith(("study.", "run.", "slurm."))
+)
+"""How to get each number that has bounds, and its name."""
+
+
+def _bound_problems(config: TrialConfig) -> Iterator[Problem]:
     """The numbers that are smaller or larger than allowed."""
-    sections: Mapping[str, Any] = {
-        "data": config.data,
-        "data.split": config.data.split,
-        "model": config.model,
-        "trainer": config.trainer,
-        "": config,
-    }
-    found = []
-    for name in BOUNDS:
-        section, _, field = name.rpartition(".")
-        if section in sections and hasattr(sections[section], field):
-            message = bound_problem(name, getattr(sections[section], field))
-            found += [Problem(message, name)] if message else []
-    return found
+    for number_of, name in _BOUNDED:
+        message = bound_problem(name, number_of(config))
+        if message is not None:
+            yield Problem(message, name)
 
 
 def one_value_problem(model: ModelConfig, batch_size: int, images: int, side: int) -> str | None:
@@ -276,9 +264,9 @@ def _are_values(levels: tuple[object, ...]) -> bool:
     return len(in_range) == len(levels) == len(set(levels))
 
 
-def _empty_parts(config: TrialConfig) -> list[str]:
+def _empty_parts(data: DataConfig) -> list[str]:
     """Parts of the manifest that need an image and have none; a set may have no test images."""
-    manifest = config.data.manifest
+    manifest = data.manifest
     if manifest is None or not _is_manifest(manifest):
         return []
     return [part for part in ("train", "val") if not manifest[part]]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from unetsweep.core.spec import Resources
-from unetsweep.schedulers.slurm import limits, parse
+from unetsweep.schedulers.slurm import commands, limits, parse, scheduler
 from unetsweep.schedulers.slurm.limits import Limit, Queued, parse_queued, remaining, submit_limits
 
 ME = getpass.getuser()
@@ -89,6 +89,22 @@ def test_commands_whose_answer_cannot_matter_are_not_run():
     ask, asked = asks("c1|lab|ME||||normal|7|")
     submit_limits(Resources(account="lab"), ask)
     assert asked == [limits.ASSOCIATIONS, limits.QOS, limits.PARTITIONS]
+
+
+def test_limits_are_asked_once_a_minute_for_each_request_and_the_queue_each_time(monkeypatch: pytest.MonkeyPatch):
+    ask, asked = asks("c1|lab|ME||||normal|7|")
+    queues, now = iter([[], [Queued("lab", "normal", ("main",))] * 3, [], []]), [100.0]
+    monkeypatch.setattr(commands, "ask", lambda command, _: ask(command))
+    monkeypatch.setattr(commands, "query", lambda *_: next(queues))
+    monkeypatch.setattr(scheduler.time, "monotonic", lambda: now[0])
+    slurm, lab = scheduler.Slurm(lambda _: pytest.fail("nothing is submitted")), Resources(account="lab")
+    assert [slurm.remaining_submissions(lab), slurm.remaining_submissions(lab)] == [7, 4]
+    assert asked.count(limits.ASSOCIATIONS) == 1
+    now[0] += scheduler.LIMITS_S
+    slurm.remaining_submissions(lab)
+    assert asked.count(limits.ASSOCIATIONS) == 2
+    slurm.remaining_submissions(Resources(account="lab", partition="gpu"))
+    assert asked.count(limits.ASSOCIATIONS) == 3
 
 
 def test_each_limit_counts_its_own_jobs():

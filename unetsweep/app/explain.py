@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from unetsweep.app.estimates import estimate_open
 from unetsweep.app.events import ImagesSplit, RunsShared, WorkLeft
 from unetsweep.app.executors import executor_of
+from unetsweep.app.start import SubmitResult, SweepState
 from unetsweep.contract import Split
 from unetsweep.core.run_sharing import epochs_to_train
 from unetsweep.core.spec import SweepSpec
@@ -39,9 +40,12 @@ def _rule(split: Split) -> str | None:
     return split.groups if split.groups.lower().endswith(".csv") else f"the pattern {split.groups!r}"
 
 
-def runs_shared(directory: SweepDir) -> RunsShared | None:
+def runs_shared(started: SubmitResult, state: SweepState) -> RunsShared | None:
     """Return what the trials of a sweep share; None: no two trials share a run."""
-    trials = [(trial.run, trial.epochs) for trial in directory.trials()]
+    if state.ended:
+        trials = [(trial.run, trial.epochs) for trial in started.directory.trials()]
+    else:
+        trials = [*state.open_epochs]
     runs = len({run for run, _ in trials})
     if runs == len(trials):
         return None

@@ -8,7 +8,6 @@ from pathlib import Path
 from unetsweep.analysis.records import read_sweep_record
 from unetsweep.analysis.rows import SweepRecord
 from unetsweep.app.overview import summarise
-from unetsweep.app.report import refresh_page, refresh_report
 from unetsweep.core import paths
 from unetsweep.core.actions import Action, FinishTrial
 from unetsweep.errors import LeaseError, UnetsweepError
@@ -61,6 +60,8 @@ def alone(directory: SweepDir, work: Callable[[], None]) -> None:
 
 def _refresh_report(root: Path, *, is_over: bool) -> None:
     """Write `report/` if it is old, missing, or the sweep has ended."""
+    from unetsweep.app.report import refresh_report  # slow to import, and not needed while nothing ends
+
     written = root / paths.REPORT / "results.md"
     if is_over or not written.exists() or abs(time.time() - written.stat().st_mtime) > REPORT_S:
         record = read_sweep_record(root)
@@ -78,5 +79,7 @@ def _refresh_report(root: Path, *, is_over: bool) -> None:
 
 
 def _refresh_page(record: SweepRecord, root: Path) -> None:
+    from unetsweep.app.report import refresh_page  # as above
+
     if len(record.trials) <= PAGED:
         refresh_page(record, root)

@@ -41,6 +41,8 @@ class SweepState:
     """Open trials that wait because the cluster accepts no more jobs now."""
     why_not_queued: str | None
     """See `Reconciliation.why_not_queued`."""
+    open_epochs: tuple[tuple[int, int], ...] = ()
+    """Of each open trial its run, and its epochs."""
     limit: str | None = None
     """Why no more trials are proposed, although the sweep asks for more; None: its limit does not prevent it."""
 
@@ -82,7 +84,10 @@ def start_or_resume(directory: SweepDir, notify: Notify, *, force: bool = False)
         unconfirmed = sum(wait.reason == UNCONFIRMED for wait in reconciliation.plan.waits)
         if not unconfirmed:
             last = ReconcilerJobs(directory.root).last()  # it may have been refused after the observation
-            following = _next_reconciliation(context, replace(reconciliation.observation, last_reconciler_job=last))
+            observed, following = reconciliation.observation, reconciliation.plan.next_reconciliation
+            known = observed.last_reconciler_job
+            if last != (known and replace(known, job=None)):
+                following = _next_reconciliation(context, replace(observed, last_reconciler_job=last))
             if reconciliation.plan.next_reconciliation == ONLY_PLACE:  # only a plan within the limits knows that
                 following = ONLY_PLACE
             if (following.problem is not None or following == ONLY_PLACE) and (
@@ -119,6 +124,7 @@ def _state(reconciliation: Reconciliation) -> SweepState:
         tuple(sorted(job_ids, key=_numbers)),
         sum(wait.reason == QUEUE_FULL for wait in plan.waits),
         reconciliation.why_not_queued,
+        tuple((trial.run, trial.epochs) for trial in observation.trials),
         plan.limit,
     )
 

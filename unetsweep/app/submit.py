@@ -97,7 +97,7 @@ def _explain(spec: SweepSpec, started: SubmitResult, notify: Notify) -> None:
     if state is None or not state.open:
         return
     with contextlib.suppress(UnetsweepError, OSError):  # all is submitted; `status` and `repair` name a bad file
-        if (shared := runs_shared(started.directory)) is not None:
+        if (shared := runs_shared(started, state)) is not None:
             notify(shared)
         if state.ended and (left := work_left(spec, started.directory)) is not None:
             notify(left)
@@ -149,7 +149,7 @@ def _load_with_kept_profile(request: SubmitRequest, source: SpecSource) -> tuple
     check_place(directory.root)
     old = directory.spec()
     if request.profile is None and spec.slurm.profile == Resources().profile:
-        spec = _load(source, old.slurm.profile)
+        spec = _load(source, old.slurm.profile) if old.slurm.profile != spec.slurm.profile else spec
     return directory, with_added(spec, old), False
 
 

@@ -25,7 +25,6 @@ from unetsweep.app.events import (
 )
 from unetsweep.app.start import SubmitResult
 from unetsweep.cli.echo import echo
-from unetsweep.cli.watching import watch_sweep
 from unetsweep.core import paths
 from unetsweep.core.capacity import QUEUE_FULL
 from unetsweep.core.describe import describe
@@ -167,6 +166,8 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
         if state.limit is not None and not watch:
             echo(state.limit)
     if watch:
+        from unetsweep.cli.watching import watch_sweep  # imports the live view, which most commands do not draw
+
         return watch_sweep(started.directory, reconciles=True)
     if state is not None and state.why_not_queued is not None:
         raise LimitError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,23 @@ def load(
     if isinstance(text, Problem):
         raise SpecError(str(path), [text])
     return spec_from(text, str(path), profile=profile, check_augment=check_augment, overrides=overrides)
+
+
+def load_stored(path: Path) -> SweepSpec:
+    """Return the sweep of a `sweep.yaml`, as `load`. Such a file depends on no profile, so the same text is read once
+    by a command."""
+    try:
+        text = read_user_text(path)
+    except FileNotFoundError:
+        text = Problem("is missing")
+    if isinstance(text, Problem):
+        raise SpecError(str(path), [text])
+    return _spec_of_stored(text, str(path))
+
+
+@functools.lru_cache(maxsize=2)
+def _spec_of_stored(text: str, source: str) -> SweepSpec:
+    return spec_from(text, source)
 
 
 def error_in(path: Path, overrides: Sequence[str], problems: Sequence[Problem]) -> SpecError:

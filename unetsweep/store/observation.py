@@ -19,6 +19,7 @@ from unetsweep.core.failures import ResultProblem
 from unetsweep.core.metric import Metric, result_problem
 from unetsweep.core.observation import Attempt, Failure, Observation, Run, Trial
 from unetsweep.errors import StateError
+from unetsweep.process import without_gc
 from unetsweep.regular_files import damage_named
 from unetsweep.store.attempts import read_attempts, read_errors, retries_reset_at, signature_of
 from unetsweep.store.progress import read_progress, read_prune_decision
@@ -35,6 +36,7 @@ MAX_FAILURES = 50
 more trials that is unlikely, and reading them takes long."""
 
 
+@without_gc()
 def observe(root: Path, metric: Metric | None = None) -> Observation:
     """Observe everything except the jobs. Published results count if they have the `metric`; None: all do."""
     ended, trials = [], []

@@ -17,7 +17,7 @@ from unetsweep import contract
 from unetsweep.atomic import append_line, link_first, rename_folder, temporary_path, write_text
 from unetsweep.bounded_json import read_json
 from unetsweep.clock import utc_now
-from unetsweep.config.load import load
+from unetsweep.config.load import load_stored
 from unetsweep.contract import Result, TrialConfig
 from unetsweep.core import paths
 from unetsweep.core.metric import Metric
@@ -99,7 +99,7 @@ class SweepDir(AttemptWriter):
     def spec(self) -> SweepSpec:
         """Load `sweep.yaml`; StateError if it is missing or unreadable."""
         try:
-            return load(self.root / paths.SPEC)
+            return load_stored(self.root / paths.SPEC)
         except SpecError as error:
             if not os.path.lexists(self.root / paths.SPEC):
                 raise StateError(f"{self.root / paths.SPEC}: is missing") from None

@@ -16,6 +16,8 @@ from unetsweep.schedulers.slurm import commands, limits, parse, partitions
 from unetsweep.schedulers.slurm.log_state import parse_log_state
 
 _log = logging.getLogger(__name__)
+LIMITS_S = 60.0
+"""How long an answer of accounting about limits is used."""
 _DUMP_S = 2.0
 """How long processes have to write their stacks before they are cancelled."""
 _SIGNAL_TIMEOUT_S = 10.0
@@ -39,6 +41,7 @@ class Slurm:
         self._timeout = timeout
         self._sbatch_timeout = sbatch_timeout
         self._max_elements: int | None = None
+        self._limits: tuple[float, Resources, list[limits.Limit]] | None = None
 
     def max_elements(self) -> int:
         """Return the maximal size of an array, or SLURM's default if the cluster does not tell it: sbatch refuses a
@@ -58,13 +61,21 @@ class Slurm:
         sbatch reports other limits with LimitError.
         """
         try:
-            found = limits.submit_limits(resources, lambda command: commands.ask(command, self._timeout))
+            found = self._submit_limits(resources)
         except SchedulerError as error:
             _log.debug("no submit limits: %s", error)
             return None
         if not found:
             return None
         return limits.remaining(found, commands.query(limits.MINE, self._timeout, limits.parse_queued))
+
+    def _submit_limits(self, resources: Resources) -> list[limits.Limit]:
+        """The limits in accounting. The answer is used for LIMITS_S, because it takes up to five queries."""
+        if self._limits is not None and self._limits[1] == resources and time.monotonic() < self._limits[0] + LIMITS_S:
+            return self._limits[2]
+        found = limits.submit_limits(resources, lambda command: commands.ask(command, self._timeout))
+        self._limits = time.monotonic(), resources, found
+        return found
 
     def jobs(self, tokens: Collection[str]) -> tuple[Job, ...]:
         """Query all jobs with one squeue. Ended jobs are listed for the cluster's MinJobAge (often 5 minutes)."""
