@@ -20,10 +20,25 @@ _T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Fields:
-    """The fields of a dataclass. Cached: the look-up dominates reading a result, and a report reads thousands."""
+class _Option:
+    """One of the types that a value may have, taken apart once: a report reads thousands of files."""
 
-    hints: Mapping[str, Any]
+    type: Any
+    section: type[Any] | None
+    """The dataclass; None: it is none."""
+    origin: Any
+    args: tuple[Any, ...]
+    inner: "tuple[_Option, ...]"
+    """The types of the items of a list, or of the values of a mapping."""
+    plain: Any
+    """The type of its values as they are parsed; None if a value of that type may be wrong."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Fields:
+    """The fields of a dataclass."""
+
+    options: Mapping[str, tuple[_Option, ...]]
     plain: Mapping[str, tuple[Any, ...]]
     """Types of each field; a value of exactly such a type needs no further check."""
     value_types: Mapping[str, frozenset[Any]]
@@ -35,19 +50,28 @@ class _Fields:
 def _fields(cls: type) -> _Fields:
     hints, none = typing.get_type_hints(cls), dataclasses.MISSING
     fields = dataclasses.fields(cls)
-    plain = {f.name: tuple(map(_plain_type, _options(hints[f.name]))) for f in fields}
+    options = {f.name: _options(hints[f.name]) for f in fields}
+    plain = {name: tuple(option.plain for option in each) for name, each in options.items()}
     required = frozenset(f.name for f in fields if f.default is none and f.default_factory is none)
-    mappings = {f.name: each for f in fields for each in _options(hints[f.name]) if typing.get_origin(each) is Mapping}
-    value_types = {name: frozenset(_options(_value_type(each))) for name, each in mappings.items()}
-    return _Fields(hints, plain, value_types, required)
+    mappings = {name: option for name, each in options.items() for option in each if option.origin is Mapping}
+    value_types = {name: frozenset(inner.type for inner in option.inner) for name, option in mappings.items()}
+    return _Fields(options, plain, value_types, required)
 
 
 @functools.cache
-def _plain_type(option: Any) -> Any:
-    """Return the type of the values of this option as they are parsed; None if a value of that type may be wrong."""
-    if typing.get_origin(option) is not Mapping:
-        return option
-    return dict if _value_type(option) is Any else None
+def _options(hint: Any) -> tuple[_Option, ...]:
+    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union  # Literal[...] | None
+    return tuple(map(_option, typing.get_args(hint) if is_union else (hint,)))
+
+
+def _option(hint: Any) -> _Option:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    section = hint if isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
+    inner = {tuple: args[:1], Mapping: args[1:]}.get(origin, ())
+    plain = hint
+    if origin is Mapping:
+        plain = dict if inner[0] is Any else None
+    return _Option(hint, section, origin, args, _options(inner[0]) if inner else (), plain)
 
 
 def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") -> _T | None:
@@ -63,7 +87,7 @@ def decode(cls: type[_T], raw: object, problems: list[Problem], at: str = "") ->
         if type(value) in plain.get(key, ()) or _has_values_of(fields.value_types.get(key), value):
             values[key] = value  # most are, and a report reads thousands
         elif key in plain:
-            values[key] = decode_value(fields.hints[key], value, problems, joined(at, key))
+            values[key] = _value(fields.options[key], value, problems, joined(at, key))
         elif not unknown:
             problems += (unknown := unknown_keys(raw, plain, at))
     if not fields.required <= values.keys():
@@ -123,62 +147,43 @@ def joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-@functools.cache
-def _options(hint: Any) -> tuple[Any, ...]:
-    is_union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union  # Literal[...] | None
-    return typing.get_args(hint) if is_union else (hint,)
-
-
-@functools.cache
-def _dataclass(option: Any) -> type[Any] | None:
-    return option if isinstance(option, type) and dataclasses.is_dataclass(option) else None
-
-
-@functools.cache
-def _value_type(option: Any) -> Any:
-    return typing.get_args(option)[1]
-
-
-@functools.cache
-def _origin(option: Any) -> Any:
-    return typing.get_origin(option)
-
-
 def decode_value(hint: Any, raw: Any, problems: list[Problem], at: str) -> Any:
     """Return the value of one field; a whole number is converted where a number is expected, nothing else is."""
-    options = _options(hint)
-    if hint is Any or type(raw) in options:
-        return raw
+    return _value(_options(hint), raw, problems, at)
+
+
+def _value(options: tuple[_Option, ...], raw: Any, problems: list[Problem], at: str) -> Any:
+    kind = type(raw)
     for option in options:
-        if (section := _dataclass(option)) is not None:
-            return decode(section, raw, problems, at)
-        origin = _origin(option)
-        if origin is Literal and type(raw) in (str, int) and raw in typing.get_args(option):
+        if option.type is kind or option.type is Any:
             return raw
-        if option is float and type(raw) is int and abs(raw) < 2**1000:
+    for option in options:
+        if option.section is not None:
+            return decode(option.section, raw, problems, at)
+        if option.origin is Literal and kind in (str, int) and raw in option.args:
+            return raw
+        if option.type is float and kind is int and abs(raw) < 2**1000:
             return float(raw)
-        if origin is tuple and isinstance(raw, list | tuple):
+        if option.origin is tuple and isinstance(raw, list | tuple):
             return _items(option, raw, problems, at)
-        if option is datetime and isinstance(raw, str) and (time := _parse_time(raw)) is not None:
+        if option.type is datetime and isinstance(raw, str) and (time := _parse_time(raw)) is not None:
             return time
-        if origin is Mapping and isinstance(raw, Mapping):
-            wanted = _value_type(option)
-            return {key: decode_value(wanted, value, problems, joined(at, str(key))) for key, value in raw.items()}
+        if option.origin is Mapping and isinstance(raw, Mapping):
+            return {key: _value(option.inner, value, problems, joined(at, str(key))) for key, value in raw.items()}
     problems.append(Problem(f"found {_describe(raw)}; {_describe_options(options)}", at))
     return None
 
 
-def _items(option: Any, raw: Sequence[Any], problems: list[Problem], at: str) -> tuple[Any, ...]:
+def _items(option: _Option, raw: Sequence[Any], problems: list[Problem], at: str) -> tuple[Any, ...]:
     """Return the items of a list. Text and numbers are not checked, and of the rows of a table only that they are
     mappings; there may be thousands."""
-    wanted = typing.get_args(option)
-    if wanted[-1] is not ... and len(wanted) != len(raw):
-        problems.append(Problem(f"found {len(raw)} items; {len(wanted)} are expected", at))
+    if option.args[-1] is not ... and len(option.args) != len(raw):
+        problems.append(Problem(f"found {len(raw)} items; {len(option.args)} are expected", at))
         return ()
-    item = wanted[0]
-    if item in (str, float) or (_plain_type(item) is dict and {*map(type, raw)} <= {dict}):
+    item = option.inner[0] if len(option.inner) == 1 else None
+    if item is not None and (item.type in (str, float) or (item.plain is dict and {*map(type, raw)} <= {dict})):
         return tuple(raw)
-    return tuple(decode_value(item, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
+    return tuple(_value(option.inner, each, problems, f"{at}.{index}") for index, each in enumerate(raw))
 
 
 def _parse_time(text: str) -> datetime | None:
@@ -202,13 +207,13 @@ _TYPES: dict[object, str] = {
 }
 
 
-def _describe_options(options: tuple[Any, ...]) -> str:
+def _describe_options(options: tuple[_Option, ...]) -> str:
     names: list[str] = []
     for option in options:
-        if typing.get_origin(option) is Literal:
-            names += [str(value) for value in typing.get_args(option)]
+        if option.origin is Literal:
+            names += [str(value) for value in option.args]
         else:
-            names.append(_TYPES.get(option, "a list" if typing.get_origin(option) is tuple else "a mapping"))
+            names.append(_TYPES.get(option.type, "a list" if option.origin is tuple else "a mapping"))
     return "allowed: " + ", ".join(names)
 
 
