@@ -24,7 +24,20 @@ KEYS = {
     "trainer": ["command", "augment", "precision", "val_every"],
     "run": ["parallel", "retries", "driver"],
     "retries": ["node", "memory"],
-    "slurm": ["profile", "gpus", "pack", "processes", "cpus", "mem", "mem_max", "time", "python", "setup", "sbatch"],
+    "slurm": [
+        "profile",
+        "gpus",
+        "pack",
+        "reuse",
+        "processes",
+        "cpus",
+        "mem",
+        "mem_max",
+        "time",
+        "python",
+        "setup",
+        "sbatch",
+    ],
     "sbatch": ["nice", "time", "--x", ""],
 }
 ODD = [

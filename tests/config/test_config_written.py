@@ -142,12 +142,12 @@ def test_an_adaptive_search_may_have_more_trials_but_no_other_space() -> None:
 def test_settings_that_change_no_training_may_change() -> None:
     run = RunSpec(parallel=3, driver="cli", retries=Retries(9, 9, 9))
     free = Resources(
-        *("x", "p", "a", "q", "c", 0, None, "gres", 4, 1, 9, "9G", None, None, "99G", 9),
+        *("x", "p", "a", "q", "c", 0, None, "gres", 4, True, 1, 9, "9G", None, None, "99G", 9),
         *("/python", ("module load x",), {"nice": 1}),
     )
 
     assert not refused(sweep(), sweep(run=run, slurm=free))
-    assert len(difference(sweep(), sweep(run=run, slurm=free))) == 5 + 14
+    assert len(difference(sweep(), sweep(run=run, slurm=free))) == 5 + 15
     assert refused(sweep(), sweep(slurm=Resources(gpus=1))) == ("slurm.gpus: 0 -> 1",)
     assert not refused(sweep(slurm=Resources(gpus=1)), sweep(slurm=Resources(gpus=1, gpu_type="h100")))
     assert not refused(sweep(), sweep(trainer=TrainerConfig(workers=4)))

@@ -89,13 +89,13 @@ CAPACITY = [
     ),
     pytest.param(
         many(*[None] * 9),
-        replace(QUEUE, remaining_submissions=2, pack=4),
+        replace(QUEUE, remaining_submissions=2, slots=4),
         ["submit 0.1 1.1 2.1 3.1 4.1 5.1 6.1 7.1"],
         id="the submit limit counts jobs, not the trainings that are packed into them",
     ),
     pytest.param(
         many(*[None] * 3),
-        replace(QUEUE, remaining_submissions=1, pack=2, parallel=2),
+        replace(QUEUE, remaining_submissions=1, slots=2, parallel=2),
         ["submit 0.1 1.1 2.1 %2"],
         id="a packed job trains all runs, one after the other, if all that may run at once fit into it",
     ),
@@ -185,7 +185,7 @@ OTHER_JOB = attempt(run=5, token=OTHER, job_id="18809", job=replace(job(RUNNING,
 def test_the_throttle_of_a_queued_array_follows_parallel(active: list[Attempt], parallel: int | None, expected):
     jobs = [replace(each, job=replace(each.job, job_id=each.job_id)) for each in active]
     assert lines(decide(many(*jobs), capacity=replace(QUEUE, parallel=parallel))) == expected
-    assert lines(decide(many(*jobs), capacity=replace(QUEUE, parallel=parallel, pack=2))) == []
+    assert lines(decide(many(*jobs), capacity=replace(QUEUE, parallel=parallel, slots=2))) == []
 
 
 def test_every_waiting_trial_has_a_reason():
@@ -274,11 +274,21 @@ def test_a_forecast_numbers_new_trials_after_all_existing_ones():
 
 
 @pytest.mark.parametrize(
-    ("elements", "throttle", "pack", "jobs"),
-    [(5, None, 1, 5), (5, None, 2, 3), (5, 4, 2, 2), (6, 5, 4, 1), (9, 2, 4, 1), (3, None, 4, 1), (8, 8, 4, 2)],
+    ("elements", "throttle", "slots", "jobs"),
+    [
+        (5, 2, None, 5),
+        (5, None, 1, 5),
+        (5, 2, 1, 2),
+        (5, None, 2, 3),
+        (5, 4, 2, 2),
+        (6, 5, 4, 1),
+        (9, 2, 4, 1),
+        (3, None, 4, 1),
+        (8, 8, 4, 2),
+    ],
 )
 def test_packed_trainings_take_as_few_jobs_as_can_hold_what_runs_at_once(
-    elements: int, throttle: int | None, pack: int, jobs: int
+    elements: int, throttle: int | None, slots: int | None, jobs: int
 ) -> None:
-    submit = Submit(tuple(Element(run, 1, ((run, 4),)) for run in range(elements)), throttle, "ready", pack=pack)
+    submit = Submit(tuple(Element(run, 1, ((run, 4),)) for run in range(elements)), throttle, "ready", slots=slots)
     assert submit.jobs == jobs

@@ -7,6 +7,7 @@ import pytest
 
 from unetsweep.app.job_requests import JobRequests
 from unetsweep.config.profiles import Folders, resources_from
+from unetsweep.contract import TrainerConfig
 from unetsweep.core.actions import Element, Submit
 from unetsweep.core.retry_policy import memory_of_job
 from unetsweep.core.spec import Resources
@@ -24,6 +25,7 @@ REQUESTS = [
     ({"gpus": 2, "sbatch": {"gres": ["lscratch:50"]}}, ["gres=lscratch:50", "gpus-per-node=2"]),
     ({"gpus": "h100:2", "gpu_option": "gpus-per-task"}, ["gpus-per-task=h100:1"]),
     ({"gpus": 4, "gpu_option": "gpus-per-task", "pack": 2}, ["gpus-per-task=4"]),
+    ({"gpus": 4, "gpu_option": "gpus-per-task", "reuse": True}, ["gpus-per-task=4"]),
     ({"gpus": 2, "sbatch": {"gres": "gpu:a100:2"}}, ["gres=gpu:a100:2"]),
     ({"mem": "4G"}, ["mem=4G"]),
     ({"mem": 0}, ["mem=0"]),
@@ -53,9 +55,10 @@ def resources(slurm: dict, folder: Path) -> Resources:
 
 def options(wanted: Resources, folder: Path, mem: str | None = None) -> list[str]:
     """What the script of a job asks sbatch for, as far as it is GPUs or memory. `mem`: that of a retry."""
-    spec = SimpleNamespace(slurm=wanted, name="s", run=SimpleNamespace(driver="jobs", reconcile_interval=60))
+    run = SimpleNamespace(driver="jobs", reconcile_interval=60)
+    spec = SimpleNamespace(slurm=wanted, name="s", run=run, trainer=TrainerConfig())
     requests = JobRequests(spec, folder, None, 20)  # type: ignore[arg-type]
-    action = Submit((Element(0, 1, ((0, 8),)),), None, "ready", mem, (), wanted.pack)
+    action = Submit((Element(0, 1, ((0, 8),)),), None, "ready", mem, (), wanted.slots)
     lines = script(requests.submission("a" * 12, action), folder).splitlines()
     found = [line.removeprefix("#SBATCH --") for line in lines if line.startswith("#SBATCH --")]
     return [each for each in found if each.startswith(ASKED)]

@@ -98,6 +98,19 @@ def test_an_adaptive_search_needs_only_one_job_because_free_slots_take_the_next_
     until_queue_is_empty(cluster)
 
 
+def test_with_reuse_two_jobs_train_a_grid_of_six_one_after_the_other(workspace: Path, cluster: Cluster):
+    (workspace / "grid.yaml").write_text(GRID.replace("gpus: 2, pack: 2", "reuse: true"))
+    unetsweep("submit", "grid.yaml", "--set", "run.parallel=2")
+    results = until_ended("grid")
+    assert [result["state"] for result in results] == ["complete"] * 6
+    assert set(starts().values()) == {1}
+    assert most_at_once() == 2
+    (script,) = scripts_of("grid")
+    assert "--array=0-1%2" in script
+    assert sorted(str(result["job_id"]).partition(".")[2] for result in results) == list("012345")
+    until_queue_is_empty(cluster)
+
+
 def test_a_failed_or_cancelled_training_does_not_disturb_the_others_in_its_job(workspace: Path, cluster: Cluster):
     (workspace / "trainer.py").write_text(
         "import os, sys, time, json\n"

@@ -145,6 +145,17 @@ def test_a_job_that_is_about_to_end_starts_nothing_and_leaves_the_rest_to_its_ne
     assert decide(observe(table(taken={0: OURS}, ended={0}), **changes), LIMITS) == (Leave(requeue=True),)
 
 
+def test_a_training_that_cannot_be_resumed_starts_only_if_the_longest_so_far_would_end_in_time() -> None:
+    once = dataclasses.replace(LIMITS, resumes=False)
+    two = table(pack=2, taken={0: OURS}, ended={0})
+    late, early = ({"longest_s": 600.0, "seconds_left": left} for left in (719.0, 720.0))
+    start = StartTrainings((0, 1), (1, 2, 3))
+    assert decide(observe(two, **early), once) == (start, KeepRunning())
+    assert decide(observe(two, **late), once) == (Leave(requeue=True),), "a new start of the job has all of its time"
+    assert decide(observe(two, **late), LIMITS) == (start, KeepRunning()), "it would continue in the next job"
+    assert decide(observe(two, 1, **late), once) == (KeepRunning(),), "the other slot still trains"
+
+
 def test_a_job_is_requeued_if_one_of_its_trainings_wants_to_continue_even_if_nothing_waits() -> None:
     assert decide(observe(ALL_TAKEN, wants_requeue=True), LIMITS) == (Leave(requeue=True),)
     assert decide(observe(ALL_TAKEN, seconds_left=1.0), LIMITS) == (Leave(requeue=False),)

@@ -181,7 +181,7 @@ def _capacity(spec: SweepSpec, jobs: Scheduler, executor: Executor) -> tuple[Cap
             parallel,
             jobs.max_elements(),
             jobs.remaining_submissions(spec.slurm),
-            pack=spec.slurm.pack if jobs.queues else 1,
+            slots=spec.slurm.slots if jobs.queues else None,
         ), None
     except SchedulerError as error:
         return Capacity(jobs.queues, parallel), error

@@ -31,13 +31,14 @@ class JobRequests:
             elements=len(action.elements),
             resources=resources if action.mem is None else with_memory(resources, action.mem),
             throttle=action.throttle,
-            pack=action.pack,
+            slots=action.slots,
             jobs=action.jobs,
             jobs_reconcile=self.spec.run.driver == "jobs",
             reconcile_interval_s=self.spec.run.reconcile_interval,
             exit_timeout_s=self.exit_timeout_s,
             exclude=action.exclude,
             code=self.code,
+            resumes=self.spec.trainer.command is None or self.spec.trainer.resumes,
         )
 
     def reconciler_request(self, token: str, action: SubmitReconciler) -> ReconcilerRequest:
@@ -61,9 +62,14 @@ class JobRequests:
 def payload_of(submission: Submission) -> Payload:
     """What each element of a submission runs; in a packed submission, what each job runs."""
     where = (str(submission.sweep_dir), submission.token)
-    if submission.pack == 1:
+    if submission.slots is None:
         return ElementPayload(*where)
     resources = submission.resources
     return Allocation(
-        *where, resources.processes, resources.time_min, submission.jobs_reconcile, submission.exit_timeout_s
+        *where,
+        resources.processes,
+        resources.time_min,
+        submission.jobs_reconcile,
+        submission.exit_timeout_s,
+        submission.resumes,
     )

@@ -164,6 +164,7 @@ def _resources(keys: SlurmKeys, name: str, folders: Folders) -> Resources:
         gpu_type=asked.type,
         gpu_option=option,
         pack=pack,
+        reuse=keys.reuse or False,
         processes=max(1, keys.processes or gpus // pack),
         cpus=keys.cpus,
         mem=memory(keys.mem),

@@ -30,6 +30,7 @@ class SlurmKeys:
     """A number or text: `gpu_requests.gpu_request` reads it."""
     gpu_option: str | None = None
     pack: int | None = None
+    reuse: bool | None = None
     processes: int | None = None
     cpus: int | None = None
     mem: Any = None

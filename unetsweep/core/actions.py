@@ -40,16 +40,16 @@ class Submit:
     """Memory of each job; None: what the sweep asks for."""
     exclude: tuple[str, ...] = ()
     """Nodes that the jobs avoid, because other attempts failed there."""
-    pack: int = 1
-    """Trainings side by side in one job."""
+    slots: int | None = None
+    """Trainings side by side in a job that takes one after the other; None: a job for each training."""
 
     @property
     def jobs(self) -> int:
-        """How many jobs are submitted: for packed trainings, only as many as it takes for those that run at once."""
+        """How many jobs are submitted: with slots, only as many as it takes for the trainings that run at once."""
         count = len(self.elements)
-        if self.pack == 1:
+        if self.slots is None:
             return count
-        slots = min(self.pack, self.throttle or count)
+        slots = min(self.slots, self.throttle or count)
         needed = math.ceil(count / slots)
         return needed if self.throttle is None else min(needed, max(1, self.throttle // slots))
 

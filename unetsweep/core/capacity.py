@@ -43,8 +43,8 @@ class Capacity:
     """The least time without progress that counts as a hang."""
     reconciler_delay_s: int = 60
     """Seconds before a reconciler job may start."""
-    pack: int = 1
-    """Trainings side by side in one job."""
+    slots: int | None = None
+    """Trainings side by side in a job that takes one after the other; None: a job for each training."""
     interactive: bool = False
     """Whether a user started the reconciliation: a submission that was refused just now is tried again."""
     repeats: bool = False
@@ -67,7 +67,12 @@ def throttle_changes(active: Sequence[Attempt], capacity: Capacity) -> list[SetT
     submission. The slots of the other jobs are subtracted. None if several arrays are queued, which share the slots."""
     waiting = {each.token: each.job.job_id for each in active if each.job and each.job.state is JobState.QUEUED}
     array = [each for each in active if each.token in waiting]
-    if not capacity.queues or capacity.pack > 1 or len(waiting) != 1 or "_" not in next(iter(waiting.values())):
+    if (
+        not capacity.queues
+        or capacity.slots is not None
+        or len(waiting) != 1
+        or "_" not in next(iter(waiting.values()))
+    ):
         return []
     others = slots_in_use([each for each in active if each.token not in waiting])
     throttle = None if capacity.parallel is None else max(1, capacity.parallel - others)
@@ -133,14 +138,14 @@ def schedule(
     if capacity.queues and not active:
         throttle = capacity.parallel
         free_slots = math.inf if throttle is None else capacity.max_elements
-    accepted = _trainings_in(jobs, capacity.pack, throttle)
+    accepted = _trainings_in(jobs, capacity.slots, throttle)
     chosen = ready[: int(max(0, min(accepted, free_slots, len(ready))))]
     submits = []
     for group in _by_memory(chosen):
         for start in range(0, len(group), capacity.max_elements):
             chunk = tuple(group[start : start + capacity.max_elements])
             bound = throttle if throttle is not None and throttle < len(chunk) else None
-            submits.append(Submit(chunk, bound, f"{len(chunk)} ready", chunk[0].mem, exclude, capacity.pack))
+            submits.append(Submit(chunk, bound, f"{len(chunk)} ready", chunk[0].mem, exclude, capacity.slots))
     if throttle is not None:  # a throttle bounds one array, so a second array would exceed `parallel`
         submits = submits[:1]
     if accepted < free_slots:
@@ -148,11 +153,11 @@ def schedule(
     return submits, "the only slot is in use" if capacity.parallel == 1 else f"all {capacity.parallel} slots are in use"
 
 
-def _trainings_in(jobs: float, pack: int, throttle: int | None) -> float:
+def _trainings_in(jobs: float, of_each: int | None, throttle: int | None) -> float:
     """How many trainings fit into this many jobs: any number, if the jobs hold all that may run at once."""
-    if pack == 1 or jobs == 0:
+    if of_each is None or jobs == 0:
         return jobs
-    slots = min(pack, throttle or pack)
+    slots = min(of_each, throttle or of_each)
     return math.inf if throttle is not None and max(1, throttle // slots) <= jobs else jobs * slots
 
 

@@ -23,8 +23,10 @@ def describe(action: Action) -> str:
     match action:
         case Propose(count=count, reason=reason):
             return f"propose  {counted(count, 'trial')}: {reason}"
-        case Submit(pack=pack, throttle=throttle, reason=reason):
-            packed = f" of up to {pack} runs each" if pack > 1 else ""
+        case Submit(slots=slots, throttle=throttle, reason=reason):
+            packed = (
+                "" if slots is None else f" of up to {slots} runs each" if slots > 1 else " for one run after another"
+            )
             bound = f", at most {throttle} at once" if throttle else ""
             return f"submit   {_runs(action)} ({counted(action.jobs, 'job')}{packed}{bound}): {reason}"
         case RecordJob(run=run, job_id=job_id, reason=reason):

@@ -25,10 +25,12 @@ class Submission:
     resources: Resources
     throttle: int | None = None
     """How many elements may run at once; None: all of them."""
-    pack: int = 1
-    """How many elements one job runs at once."""
+    slots: int | None = None
+    """How many elements one job runs at once, and one after the other; None: each element is a job."""
     jobs: int = 1
-    """Number of jobs, if elements are packed."""
+    """Number of jobs, if they have slots."""
+    resumes: bool = True
+    """Whether a training that ends with its job continues where it was."""
     jobs_reconcile: bool = True
     """Whether each job reconciles when it ends, and while it trains."""
     reconcile_interval_s: int = 60

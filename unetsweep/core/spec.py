@@ -86,6 +86,8 @@ class Resources:
     """The option of sbatch with which this cluster wants to be asked for GPUs."""
     pack: int = 1
     """Trainings side by side in each job; they divide its GPUs among them."""
+    reuse: bool = False
+    """Whether a job takes the next training when one has ended, also without `pack`."""
     processes: int = 1
     """DDP processes of each training; with GPUs, one for each GPU of the training."""
     cpus: int | None = None
@@ -116,6 +118,11 @@ class Resources:
         return (
             None if partition is None else ",".join(map(str, partition if isinstance(partition, list) else [partition]))
         )
+
+    @property
+    def slots(self) -> int | None:
+        """Trainings side by side in a job that takes one after the other; None: a job for each training."""
+        return self.pack if self.pack > 1 or self.reuse else None
 
     @property
     def training_gpus(self) -> int:

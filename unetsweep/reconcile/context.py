@@ -178,7 +178,7 @@ class SweepContext:
         return Capacity(
             self.scheduler.queues,
             self.spec.run.parallel,
-            pack=self.spec.slurm.pack if self.scheduler.queues else 1,
+            slots=self.spec.slurm.slots if self.scheduler.queues else None,
             unlisted_grace=self.timeouts.unlisted_grace,
             result_grace=self.timeouts.result_grace,
             hang_after=self.timeouts.hang_after,

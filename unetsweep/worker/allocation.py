@@ -65,6 +65,8 @@ class Allocation:
     time_min: int
     jobs_reconcile: bool
     exit_timeout_s: int
+    resumes: bool = True
+    """Whether a training continues in the next job."""
 
     def __call__(self) -> None:
         env = os.environ
@@ -91,6 +93,8 @@ class _Manager:
     is_closed: bool = False
     last_event_at: float = 0.0
     failing_since: float | None = None
+    longest_s: float = 0.0
+    """The longest training that has ended."""
     directory: SweepDir = field(init=False)
     packed: SlotTableDir = field(init=False)
     table: SlotTable = field(init=False)
@@ -104,7 +108,8 @@ class _Manager:
             signal.signal(number, lambda number, _: self.signals.add(number))
         self.directory.check_private()
         self.table = self.packed.read()
-        limits = Limits(self.allocation.exit_timeout_s, min(commands.SIGNAL_LEAD_S, self.allocation.time_min * 60 // 4))
+        lead_s = min(commands.SIGNAL_LEAD_S, self.allocation.time_min * 60 // 4)
+        limits = Limits(self.allocation.exit_timeout_s, lead_s, self.allocation.resumes)
         action: Action = KeepRunning()
         while not isinstance(action, Leave):
             with _log_failure("the slot table"):
@@ -127,6 +132,7 @@ class _Manager:
             signals=frozenset(self.signals),
             wants_requeue=self.wants_requeue,
             seconds_left=float(end) - time.time() if end.isdecimal() else math.inf,
+            longest_s=self.longest_s,
             reconciliation_pending=not self.slots and self._is_reconciliation_pending(),
             is_closed=self.is_closed,
         )
@@ -153,6 +159,7 @@ class _Manager:
             if not training.is_over():
                 continue
             del self.slots[slot]
+            self.longest_s = max(self.longest_s, time.monotonic() - training.started_at)
             with _log_failure(f"the end of training {training.number}"):
                 start = (training.run, training.attempt, training.restart)
                 if training.is_owner:

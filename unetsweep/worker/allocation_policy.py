@@ -3,7 +3,8 @@
 Rule 1: the end of a training does not affect the others; its slot takes the next waiting training at once.
 Rule 2: a job closes only when nothing runs and nothing waits, and it observes once more after closing, so that it still
         starts a training that a reconciliation sent to it just before.
-Rule 3: a job that is about to end starts nothing new; if work is left, it asks to be started again.
+Rule 3: a job that is about to end starts nothing new; if work is left, it asks to be started again. A training that
+        cannot be resumed is not started either if the job ends before the longest one so far would.
 """
 
 import math
@@ -36,6 +37,8 @@ class Limits:
     """How long a training may keep running after its last result."""
     lead_s: float
     """This long before its end the job starts nothing new."""
+    resumes: bool = True
+    """Whether a training that ends with the job continues where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class JobObservation:
     """A training saved a checkpoint and stopped, to continue in a later start of the job."""
     seconds_left: float = math.inf
     """Time until the end of the job."""
+    longest_s: float = 0.0
+    """The longest training that ended in this start of the job."""
     reconciliation_pending: bool = False
     """A reconciliation that may send new trainings to this job has not finished."""
     is_closed: bool = False
@@ -110,9 +115,9 @@ Action = MarkEnded | StopTraining | StartTrainings | KeepRunning | Close | Leave
 def decide(observation: JobObservation, limits: Limits) -> tuple[Action, ...]:
     """The next actions, in order. The last one is always KeepRunning, Close or Leave."""
     first: tuple[Action, ...] = (*_mark_ended(observation), *_stop(observation, limits))
-    is_ending = _is_ending(observation, limits)
-    numbers = () if is_ending else startable(observation)
     is_idle = not observation.running
+    is_ending = _is_ending(observation, limits) or (is_idle and not _has_time(observation, limits))
+    numbers = startable(observation) if not is_ending and _has_time(observation, limits) else ()
     gave_up = is_idle and observation.failing_s >= START_PATIENCE_S
     if numbers and not gave_up:
         used = {training.slot for training in observation.running}
@@ -158,6 +163,11 @@ def _stop(observation: JobObservation, limits: Limits) -> tuple[StopTraining, ..
 
 def _is_ending(observation: JobObservation, limits: Limits) -> bool:
     return bool(observation.signals) or observation.wants_requeue or observation.seconds_left < limits.lead_s
+
+
+def _has_time(observation: JobObservation, limits: Limits) -> bool:
+    """Whether a training that starts now is likely to end in this job, or continues in the next one."""
+    return limits.resumes or observation.seconds_left - limits.lead_s >= observation.longest_s
 
 
 def _leave(observation: JobObservation) -> Leave:

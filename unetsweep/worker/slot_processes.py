@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from unetsweep import process
@@ -30,6 +30,7 @@ class SlotProcesses:
     """Its element owns its attempt."""
     log: Path
     ranks: "Sequence[subprocess.Popen[bytes]]"
+    started_at: float = field(default_factory=time.monotonic)
     kill_at: float | None = None
     """When it will be killed, once it was asked to exit."""
     published_at: float | None = None

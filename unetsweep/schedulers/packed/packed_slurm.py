@@ -56,13 +56,13 @@ class PackedSlurm(Slurm):
 
     def submit(self, submission: Submission) -> tuple[str, ...]:
         """Return the id of each element, in order. If running jobs have slots for all of them, no job is submitted."""
-        if submission.pack == 1:
+        if submission.slots is None:
             return super().submit(submission)
-        return self._reuse_slots(submission) or self._submit_jobs(submission)
+        return self._reuse_slots(submission) or self._submit_jobs(submission, submission.slots)
 
-    def _submit_jobs(self, submission: Submission) -> tuple[str, ...]:
+    def _submit_jobs(self, submission: Submission, slots: int) -> tuple[str, ...]:
         count = submission.elements
-        slots = min(submission.pack, submission.throttle or count)
+        slots = min(slots, submission.throttle or count)
         SlotTableDir(self._root, submission.token).create(count, slots, submission.resources.mem)
         base = super().submit(replace(submission, elements=submission.jobs, throttle=None))[0].partition("_")[0]
         return tuple(f"{base}.{number}" for number in range(count))

@@ -39,7 +39,7 @@ def setup_lines(submission: Submission, folder: Path, python: str) -> list[str]:
     """Return the lines of the batch script before `srun`."""
     exit_hook = shlex.join(program("unetsweep", "exit-hook", str(submission.sweep_dir), submission.token))
     no_reconcile = "" if submission.jobs_reconcile else " --no-reconcile"
-    which = "--index" if submission.pack == 1 else "--task"
+    which = "--index" if submission.slots is None else "--task"
     here = shlex.quote(str(folder))
     quoted = shlex.quote(python)
     return [
@@ -179,7 +179,7 @@ def _completion_lines(submission: Submission) -> list[str]:
 
     So the next training may start while the processes of this one exit.
     """
-    if submission.pack > 1:
+    if submission.slots is not None:
         slots = shlex.quote(str(submission.sweep_dir / paths.packed(submission.token) / "task-"))
         return [
             f'      local event={slots}"${{SLURM_ARRAY_TASK_ID:-0}}"; [ -e "$event.completed" ] || continue',

@@ -119,11 +119,13 @@ def script(submission: Submission, folder: Path) -> str:
 
 def _job_resources(submission: Submission) -> Resources:
     """Return the resources of one job. A packed job has one task, with the CPUs of all its trainings."""
-    return _for_pack(submission.resources, submission.pack)
+    return _for_slots(submission.resources, submission.slots)
 
 
-def _for_pack(wanted: Resources, pack: int) -> Resources:
-    return wanted if pack == 1 else replace(wanted, processes=1, cpus=pack * wanted.processes * (wanted.cpus or 1))
+def _for_slots(wanted: Resources, slots: int | None) -> Resources:
+    if slots is None:
+        return wanted
+    return replace(wanted, processes=1, cpus=slots * wanted.processes * (wanted.cpus or 1))
 
 
 def signal_lead_s(time_min: int) -> int:
@@ -166,7 +168,7 @@ def submit_reconciler(request: ReconcilerRequest, *, timeout: float = 60.0) -> s
     """Submit a reconciler job; return its id. Errors are as for `sbatch`."""
     training = None
     if request.as_training:
-        resources = _for_pack(request.resources, request.resources.pack)
+        resources = _for_slots(request.resources, request.resources.slots)
         training = {"nodes": 1, "ntasks-per-node": resources.processes, **_options(resources)}
     path = request.sweep_dir / paths.RECONCILERS / f"{request.token}.sh"
     with named(path):
