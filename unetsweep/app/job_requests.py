@@ -39,6 +39,7 @@ class JobRequests:
             exclude=action.exclude,
             code=self.code,
             resumes=self.spec.trainer.command is None or self.spec.trainer.resumes,
+            is_built_in=self.spec.trainer.command is None,
         )
 
     def reconciler_request(self, token: str, action: SubmitReconciler) -> ReconcilerRequest:
@@ -72,4 +73,5 @@ def payload_of(submission: Submission) -> Payload:
         submission.jobs_reconcile,
         submission.exit_timeout_s,
         submission.resumes,
+        submission.is_built_in,
     )

@@ -31,6 +31,8 @@ class Submission:
     """Number of jobs, if they have slots."""
     resumes: bool = True
     """Whether a training that ends with its job continues where it was."""
+    is_built_in: bool = False
+    """Whether the built-in trainer trains, and no command of the user."""
     jobs_reconcile: bool = True
     """Whether each job reconciles when it ends, and while it trains."""
     reconcile_interval_s: int = 60

@@ -11,6 +11,7 @@ from unetsweep.errors import UnetsweepError
 from unetsweep.worker.claim import ElementStart
 from unetsweep.worker.rank import run_rank, train_by_hand
 from unetsweep.worker.supervisor import supervise
+from unetsweep.worker.warm import serve
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -22,6 +23,8 @@ def main(arguments: Sequence[str]) -> None:
             run_rank(start, int(rank), int(size), limited=kind == "slot")
         case ["hand", config, out, rank, size, port]:
             train_by_hand(Path(config), Path(out), int(rank), int(size), int(port))
+        case ["warm", *modules]:
+            serve(modules, run)
         case _:
             raise SystemExit(f"unetsweep.worker is started by unetsweep itself; unknown arguments {list(arguments)}")
 
@@ -34,10 +37,15 @@ def end(message: str) -> NoReturn:
     os._exit(1)
 
 
-if __name__ == "__main__":
+def run(arguments: Sequence[str]) -> None:
+    """Do what the arguments say; after an error this process has ended."""
     try:
-        main(sys.argv[1:])
+        main(arguments)
     except UnetsweepError as error:  # its traceback is in the error file
         end(f"unetsweep: {error}")
     except Exception:
         end(traceback.format_exc())
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

@@ -43,6 +43,7 @@ from unetsweep.worker.allocation_policy import (
 from unetsweep.worker.rank import GPU_SHARE
 from unetsweep.worker.shares import cpus_of, gpus_of, visible_gpus
 from unetsweep.worker.slot_processes import SlotProcesses, start_ranks
+from unetsweep.worker.warm import WarmServer
 
 OBSERVE_S = 1.0
 """Time between two observations while no training ends. Each lists a folder on the shared disk."""
@@ -67,6 +68,8 @@ class Allocation:
     exit_timeout_s: int
     resumes: bool = True
     """Whether a training continues in the next job."""
+    is_built_in: bool = False
+    """Whether the trainings are those of the built-in trainer, so that a warm server saves each its imports."""
 
     def __call__(self) -> None:
         env = os.environ
@@ -95,6 +98,7 @@ class _Manager:
     failing_since: float | None = None
     longest_s: float = 0.0
     """The longest training that has ended."""
+    server: WarmServer | None = None
     directory: SweepDir = field(init=False)
     packed: SlotTableDir = field(init=False)
     table: SlotTable = field(init=False)
@@ -110,6 +114,9 @@ class _Manager:
         self.table = self.packed.read()
         lead_s = min(commands.SIGNAL_LEAD_S, self.allocation.time_min * 60 // 4)
         limits = Limits(self.allocation.exit_timeout_s, lead_s, self.allocation.resumes)
+        if self.allocation.is_built_in:
+            with _log_failure("the warm server"):
+                self.server = WarmServer()
         action: Action = KeepRunning()
         while not isinstance(action, Leave):
             with _log_failure("the slot table"):
@@ -231,7 +238,8 @@ class _Manager:
         environment = {**os.environ, **self._gpu_environment(slot)}
         cpus = cpus_of(slot, self.table.pack, sorted(os.sched_getaffinity(0)))
         is_owner = self.directory.is_owner(token, index)
-        ranks = start_ranks(command, self.allocation.processes, log, environment, cpus)
+        server = None if self.server is None or self.server.is_lost else self.server
+        ranks = start_ranks(command, self.allocation.processes, log, environment, cpus, server)
         _print(f"job {self.base}, slot {slot}: run {run} as {job_id}, log {log.name}")
         return SlotProcesses(number, run, attempt, restart, is_owner, log, ranks)
 

@@ -1,6 +1,5 @@
 """The processes of one training in a slot of a packed job."""
 
-import os
 import signal
 import subprocess
 import time
@@ -8,8 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetsweep import process
-from unetsweep.process import die_with_parent
+from unetsweep.worker.warm import Rank, RankCommand, WarmServer
 
 EXIT_S = 15.0
 """How long processes may take to exit after a signal, before they are killed."""
@@ -29,7 +27,7 @@ class SlotProcesses:
     is_owner: bool
     """Its element owns its attempt."""
     log: Path
-    ranks: "Sequence[subprocess.Popen[bytes]]"
+    ranks: Sequence[Rank]
     started_at: float = field(default_factory=time.monotonic)
     kill_at: float | None = None
     """When it will be killed, once it was asked to exit."""
@@ -68,32 +66,25 @@ class SlotProcesses:
 
 
 def start_ranks(
-    command: Sequence[str], size: int, log: Path, environment: Mapping[str, str], cpus: Collection[int]
-) -> "list[subprocess.Popen[bytes]]":
-    """Start `size` ranks on these CPUs, all or none. Each gets its rank and the size as last arguments."""
-    tie = die_with_parent()
+    command: Sequence[str],
+    size: int,
+    log: Path,
+    environment: Mapping[str, str],
+    cpus: Collection[int],
+    server: WarmServer | None = None,
+) -> list[Rank]:
+    """Start `size` ranks on these CPUs, all or none. Each gets its rank and the size as last arguments.
 
-    def prepare() -> None:
-        tie()
-        os.sched_setaffinity(0, cpus)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the rank handles it; by default it would end the rank
-
-    ranks: list[subprocess.Popen[bytes]] = []
-    with log.open("ab") as stream:
-        try:
-            for rank in range(size):
-                started = process.start(
-                    [*command, str(rank), str(size)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    preexec_fn=prepare,
-                )
-                ranks.append(started)
-        except (OSError, subprocess.SubprocessError):  # the ranks that were started would wait for this one
-            for started in ranks:
-                started.kill()
-                started.wait()
-            raise
+    `server`: it forks them; None: they are new processes.
+    """
+    ranks: list[Rank] = []
+    try:
+        for rank in range(size):
+            each = RankCommand((*command, str(rank), str(size)), log, environment, tuple(cpus))
+            ranks.append(each.start() if server is None else server.start(each))
+    except (OSError, subprocess.SubprocessError):  # the ranks that were started would wait for this one
+        for started in ranks:
+            started.kill()
+            started.wait()
+        raise
     return ranks
