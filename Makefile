@@ -104,8 +104,10 @@ $(READY): pyproject.toml constraints.txt
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV): up to 2.9 GB to download, some minutes in which nothing is printed"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@
 
 data/sample/groups.csv: | $(RUNTIME)
+	@echo "drawing images for the first sweep"
 	$(BIN)/unetsweep data sample data/sample

@@ -35,7 +35,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def note(*given: Any) -> None:
         done.append(tuple(each.name if isinstance(each, SweepDir) else each for each in given))
 
-    nothing = SimpleNamespace(trials=(), shared=(), unfinished=(), unreadable={}, is_needed=False, sweep="", root="")
+    cancelled = {"trials": (), "shared": (), "unfinished": (), "unreadable": {}, "finished": ()}
+    nothing = SimpleNamespace(**cancelled, is_needed=False, sweep="", root="")
     equal = SimpleNamespace(differences=(), changes=(), trial=0, sweep="", compared=())
     clean = SimpleNamespace(sweep="", repaired=0, for_user=0)
 

@@ -131,7 +131,7 @@ def test_cancelling_a_trial_ends_only_its_job(workspace: Workspace):
     workspace.submit(workspace.grid(3))
     workspace.wait(lambda: len(workspace.notes("begin")) == 2)
     output = workspace.run("cancel", "s", 0).stdout
-    assert output == "cancelled 1 trial of s: 0\n"
+    assert output == "cancelled 1 trial of s: 0\nto train them later: unetsweep retry s --cancelled\n"
     workspace.wait(lambda: states(workspace) == ["cancelled"])
     workspace.wait(lambda: len(workspace.notes("begin")) == 3)
     (workspace.folder / "go").touch()
@@ -170,7 +170,7 @@ def test_a_cancelled_training_saves_a_checkpoint_and_ends_by_itself(workspace: W
     workspace.submit(sweep)
     workspace.wait(lambda: list((workspace.folder / "results/s/runs").glob("*/progress-*.jsonl")))
     done = workspace.run("cancel", "s")
-    assert done.stdout == "cancelled 1 trial of s: 0\n"
+    assert done.stdout == "cancelled 1 trial of s: 0\nto train them later: unetsweep retry s --cancelled\n"
     assert "trial 0: waiting for the end of an epoch, to save a checkpoint; at most 30 s" in done.stderr
     workspace.wait_ended(1)
     assert states(workspace) == ["cancelled"]

@@ -95,25 +95,27 @@ def test_what_a_retry_leaves_is_named_by_state_with_the_command_that_asks_for_it
 
 
 @pytest.mark.parametrize(
-    ("named", "failed", "expected"),
+    ("named", "failed", "cancelled", "chosen", "expected"),
     [
-        ((), False, {"complete": (0,), "cancelled": (2,), "stopping": (4,)}),
-        ((2, 3, 4), False, {"open": (3,), "stopping": (4,)}),
-        ((3,), True, {"complete": (0,), "cancelled": (2,), "open": (3,), "stopping": (4,)}),
-        ((2, 2), False, {}),
+        ((), False, False, [1], {"complete": (0,), "cancelled": (2,), "stopping": (4,)}),
+        ((2, 3, 4), False, False, [2], {"open": (3,), "stopping": (4,)}),
+        ((3,), True, False, [1], {"complete": (0,), "cancelled": (2,), "open": (3,), "stopping": (4,)}),
+        ((2, 2), False, False, [2], {}),
+        ((), False, True, [2], {"complete": (0,), "failed": (1,), "stopping": (4,)}),
+        ((), True, True, [1, 2], {"complete": (0,), "stopping": (4,)}),
     ],
 )
 def test_a_retry_knows_which_trials_it_does_not_take(
-    named: tuple[int, ...], failed: bool, expected: dict[str, tuple[int, ...]]
+    named: tuple[int, ...], failed: bool, cancelled: bool, chosen: list[int], expected: dict[str, tuple[int, ...]]
 ):
     states = ("complete", "failed", "cancelled", None, None)
     known = [
         StoredTrial(number, number, result=None if state is None else Result(state=state), cancelled=number == 4)
         for number, state in enumerate(states)
     ]
-    chosen = retry_app._choose("s", known, named, failed=failed)
-    assert chosen == [*dict.fromkeys(n for n in named if n == 2), *([1] if failed or not named else [])]
-    assert retry_app._left(known, chosen, named, failed=failed) == expected
+    wanted = retry_app._wanted(named, failed=failed, cancelled=cancelled)
+    assert retry_app._choose("s", known, named, wanted) == chosen
+    assert retry_app._left(known, chosen, named, is_by_state=bool(wanted)) == expected
 
 
 def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -121,7 +123,10 @@ def test_many_jobs_are_a_range_and_an_ended_sweep_has_no_next_step(tmp_path: Pat
     print_started(SubmitResult(directory, SweepState(0, 9, tuple(f"7_{index}" for index in range(9)), 0, None)))
     assert capsys.readouterr().out.startswith("0 ended, 9 open; jobs: 7_0 … 7_8 (9)\nnext: unetsweep status s | ")
     print_started(SubmitResult(directory, SweepState(9, 0, (), 0, None)))
-    assert capsys.readouterr().out == "9 ended, 0 open; jobs: none\n"
+    assert capsys.readouterr().out == (
+        "9 ended, 0 open; jobs: none\n"
+        f"nothing is left to train; next: unetsweep report {directory.name} | unetsweep retry {directory.name}\n"
+    )
     print_started(SubmitResult(directory, None))
     assert capsys.readouterr().out.startswith("next: ")
 

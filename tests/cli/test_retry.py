@@ -85,7 +85,9 @@ def test_a_cancelled_trial_is_trained_again_only_if_retry_names_it(workspace: Wo
     assert [result["state"] for result in workspace.wait_ended(1)] == ["cancelled"]
     left = workspace.run("retry", "s").stdout
     assert "0 trials of s are open again" in left
-    assert "not retried: 1 cancelled trial (0): only if you name it: `unetsweep retry s 0`\n" in left
+    assert (
+        "not retried: 1 cancelled trial (0): only with --cancelled, or if you name it: `unetsweep retry s 0`\n" in left
+    )
     (workspace.folder / "go").touch()
-    assert "1 trial of s is open again: 0" in workspace.run("retry", "s", 0).stdout
+    assert "1 trial of s is open again: 0" in workspace.run("retry", "s", "--cancelled").stdout
     assert [result["state"] for result in workspace.wait_ended(1)] == ["complete"]

@@ -15,7 +15,7 @@ _HEAD = """\
 After this page you know every command and its options.
 The page is the `--help` of each of them. `python tests/docs/write_commands.py` generates it.
 
-Every command takes the same addresses:
+Every command but `submit`, which takes a YAML file, takes the same addresses:
 
 | address | what it names |
 | --- | --- |

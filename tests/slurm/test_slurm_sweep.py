@@ -41,7 +41,8 @@ def test_a_grid_is_submitted_as_one_array_and_its_table_has_the_job_ids(workspac
     for job in jobs:
         assert f"| {job} |" in table.replace("  ", " ").replace("  ", " "), table
     second = unetsweep("submit", "grid.yaml").stdout
-    assert second == f"sweep grid on slurm, in {Path('results/grid').resolve()}\n4 ended, 0 open; jobs: none\n"
+    first_lines = f"sweep grid on slurm, in {Path('results/grid').resolve()}\n4 ended, 0 open; jobs: none\n"
+    assert second == first_lines + "nothing is left to train; next: unetsweep report grid | unetsweep retry grid\n"
 
 
 def test_an_adaptive_search_continues_to_its_end_after_its_terminal_was_closed(workspace: Path, cluster: Cluster):

@@ -44,6 +44,8 @@ def servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     yield start
     for server in started:
         server._lose()
+        for rank in server._ranks.values():
+            rank.wait()
 
 
 @pytest.fixture
@@ -137,7 +139,8 @@ def test_the_server_ends_with_its_job(command, tmp_path: Path):
     job = process.start(
         [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, stdout=-1, stdin=-3
     )
-    server = int(job.stdout.readline())
+    with job.stdout:
+        server = int(job.stdout.readline())
     text_in(tmp_path / "rank.log")
     pids = [server, *map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())]
     assert len(pids) == 2

@@ -292,4 +292,6 @@ def _unknown(text: str, results: Path) -> UsageError:
         near, hint = [], f"; for the best trial of a sweep write {names[0]}/{BEST}"
     what = "no sweep and no job" if is_job(whole) else "no sweep"
     rest = names_list(names)
+    if not names:
+        rest += ". Go to the folder in which you submitted, or name the folder of the sweeps with --results"
     return UsageError(f"{what} {sweep!r} in {results.absolute()}{hint}{' There' if near else '; there'} are: {rest}")

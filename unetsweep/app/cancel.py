@@ -23,6 +23,7 @@ from unetsweep.reconcile.loop import Reconciliation
 from unetsweep.store.observation import list_names
 from unetsweep.store.reconciler_jobs import ReconcilerJobs
 from unetsweep.store.sweep_dir import SweepDir
+from unetsweep.store.trials import read_result
 from unetsweep.texts import counted
 
 PATIENCE_S = 15.0
@@ -44,6 +45,8 @@ class Cancelled:
     """Those of them whose jobs have not ended yet."""
     unreadable: Mapping[int, str]
     """Those of them whose jobs may run on, because a file of the run is unreadable, and which one."""
+    finished: tuple[int, ...] = ()
+    """Trials that had results which were not recorded yet, and keep them."""
 
 
 def cancel(directory: SweepDir, trials: Sequence[int], notify: Notify = lambda _: None) -> Cancelled:
@@ -126,7 +129,17 @@ def _cancel_and_record(directory: SweepDir, context: SweepContext, trials: Seque
         time.sleep(POLL_S)
     unreadable = _unreadable(reconciliation, still_open)
     unfinished = _sorted(still_open - shared - unreadable.keys())
-    return Cancelled(_sorted(cancelled), _sorted(still_open & shared), unfinished, unreadable)
+    finished = {trial for trial in cancelled - still_open if _has_result(directory, trial)}
+    shared_trials = _sorted(still_open & shared)
+    return Cancelled(_sorted(cancelled - finished), shared_trials, unfinished, unreadable, _sorted(finished))
+
+
+def _has_result(directory: SweepDir, trial: int) -> bool:
+    """Whether a trial has ended with a result that is not the cancellation."""
+    with contextlib.suppress(StateError):
+        result = read_result(directory.root / paths.trial_dir(trial))
+        return result is not None and result.state != "cancelled"
+    return False
 
 
 def _open(directory: SweepDir, trials: Sequence[int]) -> set[int]:

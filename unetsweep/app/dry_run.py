@@ -15,7 +15,7 @@ from unetsweep.app.sweeps import with_images
 from unetsweep.config.overrides import Override
 from unetsweep.core.actions import Action, Propose, Submit
 from unetsweep.core.capacity import Capacity
-from unetsweep.core.describe import describe
+from unetsweep.core.describe import describe, describe_job
 from unetsweep.core.estimate import Estimate
 from unetsweep.core.forecast import forecast
 from unetsweep.core.missing_points import describe_wanted, points_wanted, trials_wanted
@@ -71,6 +71,8 @@ class DryRun:
     """The keys of the file that have another value in this sweep."""
     limit: LimitStatus | None = None
     """None: the sweep has no limit."""
+    job: str | None = None
+    """What each job asks SLURM for; None: trainings are local processes."""
     only_listed: bool = False
     """Whether the sweep has no points but those that its file lists."""
 
@@ -157,6 +159,7 @@ def dry_run(
         limit=limit_status(spec.study.limits, observation.spending, plan.limit),
         repeats=spec.study.repeats,
         points_wanted=points_wanted(spec) if spec.study.repeats > 1 else 0,
+        job=describe_job(spec.slurm) if jobs.queues else None,
         only_listed=spec.study.sampler == NO_SAMPLER,
     )
 

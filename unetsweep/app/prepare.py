@@ -95,6 +95,11 @@ def prepare(
             changes, write = _update(spec, directory, source.path, images, overrides)
             changes = tuple(change for change in changes if not change.startswith(f"{ADDED}:"))
             warnings += [f"changed since the last submit: {change}" for change in changes]
+            if any(change.startswith("slurm.") for change in changes) and chosen.scheduler(directory.root).queues:
+                warnings.append(
+                    "jobs that are in the queue keep what they asked for; to replace them: "
+                    f"unetsweep cancel {spec.name}, then unetsweep retry {spec.name} --cancelled"
+                )
     return Prepared(chosen, tuple(warnings), tuple(refusals), write, images)
 
 

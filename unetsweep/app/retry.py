@@ -1,6 +1,6 @@
 """`retry`: train trials again that ended without a result."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from unetsweep.app.events import Notify, TrialsLeft, TrialsReopened, WarningEvent
 from unetsweep.app.reconcile import alone
@@ -15,16 +15,20 @@ from unetsweep.store.sweep_dir import SweepDir
 from unetsweep.store.trials import read_trial
 
 
-def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: bool = False) -> SubmitResult:
-    """Open trials again and resume the sweep: the `named` ones, and with `failed`, or if none is named, all failed and
-    diverged ones. `notify` receives which trials were not opened, too.
+def retry(
+    directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: bool = False, cancelled: bool = False
+) -> SubmitResult:
+    """Open trials again and resume the sweep: the `named` ones, with `failed` all failed and diverged ones, with
+    `cancelled` all cancelled ones; of nothing of that, the failed ones. `notify` receives which trials were not opened,
+    too.
 
     UsageError if a named trial cannot be trained again. Earlier attempts of all open trials no longer count towards
     the retry limits, and a paused or cancelled sweep resumes.
     """
     known = directory.trials()
-    trials = _choose(directory.name, known, named, failed=failed)
-    left = _left(known, trials, named, failed=failed)
+    wanted = _wanted(named, failed=failed, cancelled=cancelled)
+    trials = _choose(directory.name, known, named, wanted)
+    left = _left(known, trials, named, is_by_state=bool(wanted))
     trials = _leave_out_passed(directory, trials, named, notify)
     reopened: list[int] = []
     alone(directory, lambda: reopened.extend(reopen(directory.root, trials)))
@@ -37,8 +41,15 @@ def retry(directory: SweepDir, named: Sequence[int], notify: Notify, *, failed: 
     return start_or_resume(directory, notify)
 
 
-def _choose(sweep: str, known: Sequence[StoredTrial], named: Sequence[int], *, failed: bool) -> list[int]:
-    """The trials to open again; UsageError if a named one does not exist or is complete."""
+def _wanted(named: Sequence[int], *, failed: bool, cancelled: bool) -> set[str]:
+    """The states of which all trials are retried."""
+    failed |= not named and not cancelled
+    return {*(("failed", "diverged") if failed else ()), *(("cancelled",) if cancelled else ())}
+
+
+def _choose(sweep: str, known: Sequence[StoredTrial], named: Sequence[int], wanted: Collection[str]) -> list[int]:
+    """The trials to open again: the named ones, and those in the `wanted` states. UsageError if a named one does not
+    exist or is complete."""
     states = {trial.number: _state(trial) for trial in known}
     for trial in named:
         if trial not in states:
@@ -49,9 +60,7 @@ def _choose(sweep: str, known: Sequence[StoredTrial], named: Sequence[int], *, f
                 f"`unetsweep reproduce {sweep} {trial}`, or the best ones with new seeds: `unetsweep confirm {sweep}`"
             )
     chosen = [trial for trial in dict.fromkeys(named) if states[trial] not in ("open", "stopping")]
-    if failed or not named:
-        chosen += [trial for trial, state in states.items() if state in ("failed", "diverged") and trial not in chosen]
-    return chosen
+    return chosen + [trial for trial, state in states.items() if state in wanted and trial not in chosen]
 
 
 def _state(trial: StoredTrial) -> str:
@@ -62,14 +71,14 @@ def _state(trial: StoredTrial) -> str:
 
 
 def _left(
-    known: Sequence[StoredTrial], chosen: Sequence[int], named: Sequence[int], *, failed: bool
+    known: Sequence[StoredTrial], chosen: Sequence[int], named: Sequence[int], *, is_by_state: bool
 ) -> dict[str, tuple[int, ...]]:
-    """The trials that are not opened, by state: of the named ones; or without any, and with `failed`, of all that have
-    ended or are stopping."""
+    """The trials that are not opened, by state: of the named ones; with `is_by_state`, of all that have ended or are
+    stopping."""
     left: dict[str, list[int]] = {}
     for trial in known:
         state = _state(trial)
-        is_asked_for = trial.number in named if named and not failed else state != "open" or trial.number in named
+        is_asked_for = trial.number in named if not is_by_state else state != "open" or trial.number in named
         if is_asked_for and trial.number not in chosen:
             left.setdefault(state, []).append(trial.number)
     return {state: tuple(numbers) for state, numbers in left.items()}

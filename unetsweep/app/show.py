@@ -154,7 +154,7 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
     others = tuple(_sharing(directory, record, stored))
     trial, live_warnings = _live(directory, record.trials[0])
     is_open = trial.state in OPEN or any(each.state in OPEN for each in others)
-    named = checkpoint(trial)
+    named = checkpoint(trial) or (f"{root}/{paths.run_dir(stored.run)}/{paths.LAST_CHECKPOINT}" if is_open else None)
     found = Path(named) if named is not None and os.path.exists(named) else None
     columns, log = known_columns(record), _log(directory, run)
     metric = record.spec.metric
@@ -186,7 +186,7 @@ def show(directory: SweepDir, number: int, results: Path) -> TrialDetails:
         best_epoch=None if trial.result is None else trial.result.best_epoch,
         scores=known_scores(columns, trial),
         checkpoint=found,
-        missing_checkpoint=Path(named) if named is not None and found is None else None,
+        missing_checkpoint=Path(named) if named is not None and found is None and not is_open else None,
         config=directory.config_path(number),
         run_folder=root / paths.run_dir(stored.run),
         log=log,

@@ -44,6 +44,10 @@ def _cancel(directory: SweepDir, trials: tuple[int, ...]) -> None:
     done = cancel(directory, trials, print_event)
     name = directory.name
     echo(f"cancelled {counted(len(done.trials), 'trial')} of {name}: {format_some(done.trials) or 'no trial was open'}")
+    if done.trials:
+        echo(f"to train them later: unetsweep retry {name} --cancelled")
+    if done.finished:
+        echo(f"these have results, which were not recorded yet, and keep them: {format_some(done.finished)}")
     if done.shared:
         echo(f"the runs of these trials continue for trials that share them: {', '.join(map(str, done.shared))}")
     if done.unfinished:

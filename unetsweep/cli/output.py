@@ -137,6 +137,8 @@ def _print_left(event: TrialsLeft) -> None:
                 why = f"cancelled, and its job has not ended yet; when it has: {command}"
             case "open":
                 why = "it has not ended; it trains without a retry, and its earlier attempts no longer count"
+            case "cancelled":
+                why = f"only with --cancelled, or if you name {'it' if len(trials) == 1 else 'them'}: {command}"
             case _:
                 why = f"only if you name {'it' if len(trials) == 1 else 'them'}: {command}"
         echo(f"not retried: {counted(len(trials), f'{state} trial')} ({format_some(trials)}): {why}")
@@ -174,6 +176,8 @@ def print_started(started: SubmitResult, *, watch: bool = False) -> bool:
             f"{state.why_not_queued}: no job of {name} is in the queue, so nothing tries again by itself. When others "
             f"of your jobs have ended, run `{_submit(started.directory.root)}`, or now with --watch, which tries again"
         )
+    if state is not None and not state.open and state.why_not_queued is None:
+        echo(f"nothing is left to train; next: unetsweep report {name} | unetsweep retry {name}")
     if state is None or state.open:
         echo(
             f"next: unetsweep status {name} | unetsweep logs {name}/TRIAL --follow | unetsweep report {name} | "

@@ -14,10 +14,11 @@ from unetsweep.store.sweep_dir import SweepDir
 @click.command("retry")
 @click.argument("addresses", nargs=-1, metavar=ADDRESSES)
 @click.option("--failed", is_flag=True, help="All failed and diverged trials; the default if no trial is named.")
+@click.option("--cancelled", is_flag=True, help="All cancelled trials.")
 @results_option
-def command(addresses: tuple[str, ...], failed: bool, results: Path) -> None:
+def command(addresses: tuple[str, ...], failed: bool, cancelled: bool, results: Path) -> None:
     """Train the trials SWEEP/TRIAL again: failed, diverged, cancelled or pruned ones, as new attempts of the same
-    trials. With SWEEP, all failed and diverged ones.
+    trials. With SWEEP, all failed and diverged ones, and with --cancelled all cancelled ones.
 
     The id of a job stands for all trials that it trained and that are not complete. `SWEEP 3 4` is the same as
     `SWEEP/3 SWEEP/4`.
@@ -31,4 +32,6 @@ def command(addresses: tuple[str, ...], failed: bool, results: Path) -> None:
         check_access(each.root)
     print_notes(selections)
     for each in selections:
-        print_started(retry(SweepDir(each.root), without_complete(each), print_event, failed=failed))
+        print_started(
+            retry(SweepDir(each.root), without_complete(each), print_event, failed=failed, cancelled=cancelled)
+        )

@@ -14,6 +14,7 @@ from unetsweep.app.show import AttemptDetails, TrialDetails, show
 from unetsweep.cli.echo import echo, echo_text
 from unetsweep.cli.output import print_notes, results_option
 from unetsweep.cli.terminal import shows_blocks
+from unetsweep.core import paths
 from unetsweep.report.columns import value_text
 from unetsweep.report.terminal_curve import WIDTH, terminal_curve
 from unetsweep.report.trial_texts import parameter_name
@@ -123,6 +124,8 @@ def _files(found: TrialDetails) -> Iterator[str]:
     yield ""
     gone = "" if found.missing_checkpoint is None else f" ({found.missing_checkpoint} does not exist)"
     checkpoint = f"none{gone}" if found.checkpoint is None else str(found.checkpoint)
+    if found.checkpoint is not None and found.checkpoint.name == Path(paths.LAST_CHECKPOINT).name:
+        checkpoint += " (from which the training continues)"
     named = (
         ("folder", str(found.run_folder)),
         ("checkpoint", checkpoint),

@@ -91,6 +91,7 @@ def _format(found: DryRun) -> list[str]:
         *([] if found.only_listed else [_format_space(found)]),
         *_format_points(found),
         *map(describe, found.actions),
+        *([] if found.job is None else [f"each job asks for {found.job}"]),
         ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in numbers.items()),
         _format_sharing(found),
         *_format_estimate(found),

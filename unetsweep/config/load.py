@@ -43,10 +43,20 @@ def load(
     try:
         text = read_user_text(path)
     except FileNotFoundError:
-        raise SpecError(str(path), ["there is no such file; start from `sweeps/quickstart.yaml`"]) from None
+        raise SpecError(str(path), [f"there is no such file; {_instead_of(path)}"]) from None
     if isinstance(text, Problem):
         raise SpecError(str(path), [text])
     return spec_from(text, str(path), profile=profile, check_augment=check_augment, overrides=overrides)
+
+
+def _instead_of(path: Path) -> str:
+    """What to do if there is no such file: take the sweep file with nearly this name, or start from one of ours."""
+    folder = path.parent
+    files = sorted(folder.glob("*.yaml")) if folder.is_dir() else []
+    near = difflib.get_close_matches(path.stem, [file.stem for file in files], 1)
+    if near:
+        return f"did you mean {folder / near[0]}.yaml?"
+    return "start from `sweeps/quickstart.yaml`, or let `unetsweep init` write one"
 
 
 def load_stored(path: Path) -> SweepSpec:

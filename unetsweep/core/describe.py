@@ -15,6 +15,7 @@ from unetsweep.core.actions import (
     Terminate,
 )
 from unetsweep.core.reconciler_job import NextReconciliation, ReconciledBy
+from unetsweep.core.spec import Resources
 from unetsweep.texts import counted
 
 
@@ -75,6 +76,27 @@ def describe_problem(found: NextReconciliation) -> str | None:
             return f"reconciler job {found.job_id or 'of the sweep'} starts again, without a successor{why}"
         case _:
             return None
+
+
+def describe_job(asked: Resources) -> str:
+    """What a training job asks SLURM for, on one line.
+
+    >>> describe_job(Resources(gpus=2, gpu_type="h100", processes=2, cpus=8, mem="32G", time_min=90, partition="long"))
+    '2 GPUs (h100), 2 processes of 8 CPUs, 90 min, mem 32G, partition long (profile default)'
+    """
+    gpus = f"{counted(asked.gpus, 'GPU')}{f' ({asked.gpu_type})' if asked.gpu_type else ''}"
+    cpus = f" of {counted(asked.cpus, 'CPU')}" if asked.cpus is not None else ""
+    memory = {"mem": asked.mem, "mem-per-cpu": asked.mem_per_cpu, "mem-per-gpu": asked.mem_per_gpu}
+    named = {**memory, "partition": asked.partition, "account": asked.account, "qos": asked.qos}
+    parts = [
+        *([f"{asked.pack} trainings side by side"] if asked.pack > 1 else []),
+        gpus,
+        f"{counted(asked.processes, 'process', 'processes')}{cpus}",
+        f"{asked.time_min} min",
+        *(f"{name} {value}" for name, value in {**named, "constraint": asked.constraint}.items() if value is not None),
+        *(f"{name} {value}" for name, value in asked.sbatch.items()),
+    ]
+    return f"{', '.join(parts)} (profile {asked.profile})"
 
 
 def _runs(action: Submit) -> str:

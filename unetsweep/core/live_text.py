@@ -51,7 +51,7 @@ def end_text(end: EndEstimate) -> str:
         return f"end: {end.why}"
     low, high = map(duration_text, end.seconds)
     if end.seconds[1] <= 0:
-        return "ends now" if end.why != "nothing is left to train" else "nothing is left to train"
+        return "ends now"
     return f"ends in about {low}" if low == high else f"ends in {low} to {high}"
 
 

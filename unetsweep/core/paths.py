@@ -32,6 +32,8 @@ PACKED = "packed"
 """Slot tables of jobs that run several trainings side by side."""
 COLLECTABLE = "collectable"
 """Marks of the runs whose last checkpoints may be deleted, by number."""
+LAST_CHECKPOINT = "checkpoints/last.ckpt"
+"""The checkpoint of a run from which its training continues."""
 LAST_RECONCILIATION = "last-reconciliation"
 """Touched when a reconciliation begins: while its mtime is recent, no periodic reconciliation is due."""
 

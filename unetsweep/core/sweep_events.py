@@ -55,7 +55,7 @@ _TEXTS: Mapping[str, Callable[[Fields], str]] = {
     "Submit": lambda fields: f"submitted {counted(_number(fields, 'runs'), 'run')}",
     "Propose": lambda fields: f"proposed {counted(_number(fields, 'count'), 'trial')}",
     "MarkLost": lambda fields: f"run {fields.get('run')} lost its attempt {fields.get('attempt')}{_why(fields)}",
-    "Prune": lambda fields: f"trial {fields.get('trial')} is to be pruned{_why(fields)}",
+    "Prune": lambda fields: f"trial {fields.get('trial')} is to end early{_why(fields)}",
     "Terminate": lambda fields: f"job {fields.get('job_id')} of run {fields.get('run')} terminated{_why(fields)}",
     "Cancel": lambda fields: f"cancelled {counted(_length(fields, 'job_ids'), 'job')}{_why(fields)}",
     "SubmitReconciler": lambda fields: f"submitted reconciler job {fields.get('reconciler')}",

@@ -39,6 +39,8 @@ def sweep_state(states: Mapping[str, int], wanted: int, *, is_cancelled: bool, i
     <SweepState.COMPLETE: 'complete'>
     >>> sweep_state({"complete": 7}, 8, is_cancelled=True, is_paused=False)
     <SweepState.CANCELLED: 'cancelled'>
+    >>> sweep_state({"complete": 8}, 8, is_cancelled=True, is_paused=False)  # when it was cancelled, nothing was open
+    <SweepState.COMPLETE: 'complete'>
     """
     if states.get("running"):
         return SweepState.RUNNING
@@ -47,7 +49,8 @@ def sweep_state(states: Mapping[str, int], wanted: int, *, is_cancelled: bool, i
     if open_trials(states):
         return SweepState.WAITING
     ended = sum(states.values())
-    if is_cancelled or (ended and states.get("cancelled") == ended):
+    cancelled = states.get("cancelled", 0)
+    if (ended and cancelled == ended) or (is_cancelled and (cancelled or ended < wanted)):
         return SweepState.CANCELLED
     if ended < wanted:
         return SweepState.WAITING

@@ -1,5 +1,6 @@
 """What to do with a folder that is not arranged as a dataset: which command to run, or which folders to rename."""
 
+import difflib
 import os
 import shlex
 from collections.abc import Iterator
@@ -66,6 +67,10 @@ def _why_not_there(root: Path) -> Iterator[str]:
                 "is not there, but a folder is whose name looks the same: its accented letters are written in another"
             )
             yield f"{text} way (NFC or NFD); rename the folder, or copy its name from the output of ls"
+    if not root.exists() and root.parent.is_dir():
+        names = [entry.name for entry in root.parent.iterdir() if entry.is_dir()]
+        for near in difflib.get_close_matches(root.name, names, 1):
+            yield f"is not there; did you mean {printable(root.parent / near)}?"
 
 
 def _advice(root: Path) -> Iterator[str]:

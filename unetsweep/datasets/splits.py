@@ -133,7 +133,8 @@ def _groups_of_rows(pairs: Sequence[Pair], rows: Sequence[tuple[int, str, str]],
             problems.append(Problem(f"{text!r} is in group {groups[name]!r} already; keep only one row", line=line))
     missed = [pair.image.name for pair in pairs if pair.name not in groups]
     if missed and not problems:
-        problems.append(Problem(f"no row for {some_of(missed)}; each training image needs one"))
+        is_other = "" if groups else "; the list is for other images: use a list of yours, or groups: auto"
+        problems.append(Problem(f"no row for {some_of(missed)}; each training image needs one{is_other}"))
     if problems:
         raise DataError(str(file), problems)
     return groups

@@ -14,6 +14,8 @@ MESSAGE_CHARACTERS = 300
 """A longer message is shortened in the middle: an exception's type is at its start, and its cause often at its end."""
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)+", re.MULTILINE)
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(:|$)")
+_CLOSING = re.compile(r"srun: (Force Terminated|Job step aborted|Terminating) ")
+"""What srun writes when a step has ended, after the line that says why."""
 _EXCEPTION_LINES = 50
 """If more lines follow a traceback, the program continued after it, and its last line says more."""
 
@@ -34,7 +36,8 @@ def last_message(log: Path | None) -> str | None:
 def last_message_in(text: str) -> str | None:
     """Return the exception with which the text ends, on one line, else its last line that is not empty; None: there is
     none. A long message is shortened."""
-    lines = _not_empty(text)
+    everything = _not_empty(text)
+    lines = [line for line in everything if not _CLOSING.match(line)] or everything
     tracebacks = list(_TRACEBACK.finditer(text))
     after = _not_empty(text[tracebacks[-1].end() :]) if tracebacks else []
     if after and _EXCEPTION.match(after[0]) and len(after) <= _EXCEPTION_LINES:
