@@ -24,6 +24,7 @@ from benchmarks import (
     submit_many,
     timing,
     training_step,
+    warm_start,
 )
 
 BENCHMARKS = (
@@ -36,6 +37,7 @@ BENCHMARKS = (
     submit_many,
     start_up,
     training_step,
+    warm_start,
     shared_epochs,
     pruned_search,
     idle_slots,

@@ -24,7 +24,7 @@ from typing import Any, NoReturn, Protocol
 from unetsweep import process
 from unetsweep.process import die_with_parent
 
-MODULES = ("unetsweep.training.ranks", "unetsweep.training.run", "unetsweep.worker.rank")
+MODULES = ("unetsweep.training.ranks", "unetsweep.training.run", "unetsweep.worker.rank", "albumentations")
 """What a rank of the built-in training imports, which is nearly all of its time before the first step."""
 MAX_MESSAGE = 1 << 17
 """Most bytes of a request: the command of a rank, and the variables that differ from those of the server."""
@@ -226,6 +226,7 @@ def serve(modules: Sequence[str], run: Callable[[Sequence[str]], object]) -> NoR
     """
     environment = dict(os.environ)
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # it starts its threads when it is imported; the ranks use PyTorch's
+    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else it asks the internet for a newer version
     with socket.socket(fileno=os.dup(0)) as asked:
         for name in modules:
             importlib.import_module(name)
