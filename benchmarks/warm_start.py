@@ -16,7 +16,9 @@ from benchmarks.timing import is_within, print_row
 from unetsweep import process
 from unetsweep.contract import DataConfig, ModelConfig, Split, TrialConfig, encode
 from unetsweep.datasets.sample import draw_sample
-from unetsweep.worker.warm import MODULES, RankCommand, WarmServer
+from unetsweep.worker.rank_command import RankCommand
+from unetsweep.worker.warm import WarmServer
+from unetsweep.worker.warm_server import MODULES
 
 ROUNDS = 5
 WARM_S = 0.5

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from unetsweep import process
-from unetsweep.worker.warm import RankCommand, WarmServer
+from unetsweep.worker.rank_command import RankCommand
+from unetsweep.worker.warm import WarmServer
 
 RANK = """
 import os, sys, time
@@ -130,7 +131,8 @@ def test_a_rank_that_was_meant_to_end_does_not_start_anew(servers, command, tmp_
 def test_the_server_ends_with_its_job(command, tmp_path: Path):
     (tmp_path / "rank_of_test.py").write_text(RANK)
     code = (
-        "import sys; from unetsweep.worker.warm import *; from unetsweep import process; import os, time\n"
+        "import sys; import os, time; from pathlib import Path; from unetsweep import process; "
+        "from unetsweep.worker.rank_command import RankCommand; from unetsweep.worker.warm import WarmServer\n"
         "server = WarmServer(['rank_of_test'])\n"
         "rank = RankCommand(tuple(process.program('unetsweep.worker', 'sleep')), Path('rank.log'), os.environ, (0,))\n"
         "server.start(rank); print(server._process.pid, flush=True); time.sleep(100)\n"

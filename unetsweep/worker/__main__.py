@@ -11,7 +11,7 @@ from unetsweep.errors import UnetsweepError
 from unetsweep.worker.claim import ElementStart
 from unetsweep.worker.rank import run_rank, train_by_hand
 from unetsweep.worker.supervisor import supervise
-from unetsweep.worker.warm import serve
+from unetsweep.worker.warm_server import serve
 
 
 def main(arguments: Sequence[str]) -> None:

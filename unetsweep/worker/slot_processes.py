@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetsweep.worker.warm import Rank, RankCommand, WarmServer
+from unetsweep.worker.rank_command import Rank, RankCommand
+from unetsweep.worker.warm import WarmServer
 
 EXIT_S = 15.0
 """How long processes may take to exit after a signal, before they are killed."""
